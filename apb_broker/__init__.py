@@ -1,0 +1,1 @@
+"""The broker: Open Service Broker calls become supervised ansible-runner executions, durably."""

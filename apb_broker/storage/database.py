@@ -1,0 +1,148 @@
+"""The door to PostgreSQL: an engine, and units of work that are one transaction each.
+
+Owns connections and the look-ups; the queue's statements are in `storage.queue`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+
+from apb_broker.storage import errors
+from apb_broker.storage.sealing import Keyring
+from apb_broker.storage.tables import ACTIVE_STATES, Allocation, Binding, Instance, Operation, Progress, Table
+
+
+def driver_url(url: str) -> str:
+    """`postgresql://` and `postgres://` name psycopg 3 here."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+class Database:
+    """One PostgreSQL database and the keys to what is sealed in it."""
+
+    def __init__(self, url: str, keyring: Keyring, *, pool_size: int = 10) -> None:
+        # hide_parameters: an error's text must never show the values of a statement.
+        self.engine = sqlalchemy.create_engine(driver_url(url), pool_size=pool_size, pool_pre_ping=True, hide_parameters=True)
+        self._keyring = keyring
+
+    @contextmanager
+    def unit(self) -> Iterator["Unit"]:
+        """One transaction: committed at the end of the block, rolled back by any exception. Raises Unavailable."""
+        try:
+            with Session(self.engine, autoflush=False, expire_on_commit=False, info={"keyring": self._keyring}) as session, session.begin():
+                yield Unit(session)
+        except IntegrityError as error:
+            if "instances_name" in str(error.orig):
+                raise errors.DuplicateName from error
+            raise
+        except DBAPIError as error:
+            if error.connection_invalidated or isinstance(error, sqlalchemy.exc.OperationalError):
+                raise errors.Unavailable(f"the database cannot be used now: {type(error.orig).__name__}") from error
+            raise
+
+    def ping(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+        with self.unit() as unit:
+            unit.session.execute(select(1))
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self.engine.dispose()
+
+
+class Unit:
+    """What one transaction sees. Rows it returns are changed in place; the commit writes them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def lock_instance(self, instance_id: str) -> None:
+        """Waits until no other transaction decides about this instance, known or new; held until the end of the unit."""
+        self.session.execute(select(sqlalchemy.func.pg_advisory_xact_lock(sqlalchemy.func.hashtextextended(instance_id, 0))))
+
+    def add(self, row: Table, **sealed: Any) -> None:
+        """Inserts a row. `sealed` are its encrypted values, which can only be set once it belongs to the unit."""
+        self.session.add(row)
+        for name, value in sealed.items():
+            setattr(row, name, value)
+        self.session.flush()
+
+    def delete(self, row: Table) -> None:
+        """Deletes a row and what hangs on it."""
+        self.session.delete(row)
+        self.session.flush()
+
+    def instance(self, instance_id: str) -> Instance | None:
+        """The instance of that id."""
+        return self.session.get(Instance, instance_id)
+
+    def instances(self, *, name: str | None = None, space: str | None = None) -> Sequence[Instance]:
+        """All instances, oldest first, or those of a name and space."""
+        query = select(Instance).order_by(Instance.created_at, Instance.id)
+        if name is not None:
+            query = query.where(Instance.name == name)
+        if space is not None:
+            query = query.where(Instance.space == space)
+        return self.session.scalars(query).all()
+
+    def binding(self, instance_id: str, binding_id: str) -> Binding | None:
+        """The binding of that id on that instance."""
+        return self.session.get(Binding, (instance_id, binding_id))
+
+    def bindings(self, instance_id: str) -> Sequence[Binding]:
+        """The bindings of an instance, oldest first."""
+        return self.session.scalars(
+            select(Binding).where(Binding.instance_id == instance_id).order_by(Binding.created_at, Binding.id)
+        ).all()
+
+    def operation(self, operation_id: str) -> Operation | None:
+        """The operation of that id."""
+        return self.session.get(Operation, operation_id)
+
+    def operations(self, *, instance_id: str | None = None, state: str | None = None, limit: int = 100) -> Sequence[Operation]:
+        """Operations, newest first."""
+        query = select(Operation).order_by(Operation.sequence.desc()).limit(limit)
+        if instance_id is not None:
+            query = query.where(Operation.instance_id == instance_id)
+        if state is not None:
+            query = query.where(Operation.state == state)
+        return self.session.scalars(query).all()
+
+    def active_operations(self, instance_id: str) -> Sequence[Operation]:
+        """The operations of an instance and its bindings that have still to end, oldest first."""
+        return self.session.scalars(
+            select(Operation).where(Operation.instance_id == instance_id, Operation.state.in_(ACTIVE_STATES)).order_by(Operation.sequence)
+        ).all()
+
+    def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
+        """The newest operation on the instance itself, or on one binding of it."""
+        return self.session.scalars(
+            select(Operation)
+            .where(Operation.instance_id == instance_id, Operation.binding_id.is_not_distinct_from(binding_id))
+            .order_by(Operation.sequence.desc())
+            .limit(1)
+        ).first()
+
+    def progress(self, operation_id: str, *, after: int = 0) -> Sequence[Progress]:
+        """The lines of an operation's log with a sequence number above `after`."""
+        return self.session.scalars(
+            select(Progress).where(Progress.operation_id == operation_id, Progress.sequence > after).order_by(Progress.sequence)
+        ).all()
+
+    def allocate_port(self, host: str, ports: range, instance_id: str, name: str) -> int | None:
+        """Gives the instance the lowest free port of the host, or None when none is left."""
+        # One at a time per host, so that two acceptances never pick the same port and then fail on the key.
+        self.session.execute(select(sqlalchemy.func.pg_advisory_xact_lock(sqlalchemy.func.hashtextextended("ports/" + host, 0))))
+        taken = set(self.session.scalars(select(Allocation.port).where(Allocation.host == host)))
+        port = next((candidate for candidate in ports if candidate not in taken), None)
+        if port is not None:
+            self.add(Allocation(host=host, port=port, instance_id=instance_id, name=name))
+        return port

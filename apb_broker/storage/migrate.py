@@ -1,0 +1,31 @@
+"""Brings a database to this release's tables, by Alembic, one process at a time."""
+
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+
+from apb_broker.storage.database import driver_url
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK = 7204651
+
+
+def migrate(url: str) -> None:
+    """Upgrades to the newest revision. Several callers wait for each other (an advisory lock)."""
+    engine = sqlalchemy.create_engine(driver_url(url), hide_parameters=True)
+    try:
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(LOCK)))
+            command.upgrade(configuration(connection), "head")
+    finally:
+        engine.dispose()
+
+
+def configuration(connection: sqlalchemy.Connection) -> Config:
+    """Alembic's configuration, working on that connection's transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,123 @@
+"""The queue's statements on the operations table: claim, renew, write as the owner, requeue, sweep, cancel.
+
+An operation is owned by whoever claimed it last: each claim takes a new, higher epoch, and every later write names
+operation and epoch, so that an owner that was given up on can change nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import and_, exists, func, or_, select, text, update
+from sqlalchemy.orm import aliased
+
+from apb_broker.storage.database import Unit
+from apb_broker.storage.tables import ACTIVE_STATES, Operation, Progress, epoch_sequence
+
+CHANNEL = "apb_operations"
+
+
+def notify(unit: Unit) -> None:
+    """Wakes the workers when the unit commits."""
+    unit.session.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def claim(unit: Unit, *, owner: str, lease_seconds: float) -> Operation | None:
+    """Takes the oldest operation that is due, or None. Two workers never get the same one."""
+    earlier = aliased(Operation)
+    candidate = (
+        select(Operation.id)
+        .where(
+            Operation.state == "queued",
+            Operation.due_at <= func.now(),
+            Operation.deadline_at > func.now(),
+            or_(
+                Operation.waits_for.is_(None),
+                ~exists().where(earlier.id == Operation.waits_for, earlier.state.in_(ACTIVE_STATES)),
+            ),
+        )
+        .order_by(Operation.sequence)
+        .with_for_update(skip_locked=True, of=Operation)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return unit.session.scalars(
+        update(Operation)
+        .where(Operation.id == candidate)
+        .values(
+            state="running",
+            epoch=epoch_sequence.next_value(),
+            attempt=Operation.attempt + 1,
+            lease_owner=owner,
+            lease_until=func.now() + timedelta(seconds=lease_seconds),
+            started_at=func.coalesce(Operation.started_at, func.now()),
+        )
+        .returning(Operation)
+    ).one_or_none()
+
+
+def renew(unit: Unit, held: dict[str, int], *, lease_seconds: float) -> dict[str, bool]:
+    """Extends the leases of operations held as {id: epoch}. Returns {id: cancel requested} of those still held."""
+    if not held:
+        return {}
+    rows = unit.session.execute(
+        update(Operation)
+        .where(
+            Operation.state == "running",
+            or_(*(and_(Operation.id == id_, Operation.epoch == epoch) for id_, epoch in held.items())),
+        )
+        .values(lease_until=func.now() + timedelta(seconds=lease_seconds))
+        .returning(Operation.id, Operation.cancel_requested)
+        .execution_options(synchronize_session=False)
+    )
+    return {row.id: row.cancel_requested for row in rows}
+
+
+def write_as_owner(unit: Unit, operation_id: str, epoch: int, **values: Any) -> bool:
+    """Changes a running operation if that epoch still owns it; says whether it does."""
+    done = unit.session.execute(
+        update(Operation)
+        .where(Operation.id == operation_id, Operation.epoch == epoch, Operation.state == "running")
+        .values(**values)
+        .returning(Operation.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    return done is not None
+
+
+def end(unit: Unit, operation: Operation, *, state: str, error: str = "") -> None:
+    """Ends an operation that nobody owns any more. What was asked for is forgotten: it may hold secrets."""
+    operation.state, operation.error, operation.request = state, error, None
+    operation.lease_owner = operation.lease_until = None
+    operation.finished_at = unit.session.scalar(select(func.now()))
+    unit.session.flush()
+    append_progress(unit, operation.id, error or state)
+
+
+def requeue(unit: Unit, operation: Operation, *, delay_seconds: float) -> None:
+    """Puts an operation back, to be claimed again after a while."""
+    operation.state, operation.lease_owner, operation.lease_until = "queued", None, None
+    operation.due_at = unit.session.scalar(select(func.now() + timedelta(seconds=delay_seconds)))
+    unit.session.flush()
+
+
+def abandoned(unit: Unit, *, grace_seconds: float) -> Sequence[Operation]:
+    """Locks and returns operations nobody works on: their lease ran out (and a grace with it), or their deadline passed unclaimed."""
+    return unit.session.scalars(
+        select(Operation)
+        .where(
+            or_(
+                and_(Operation.state == "running", Operation.lease_until < func.now() - timedelta(seconds=grace_seconds)),
+                and_(Operation.state == "queued", Operation.deadline_at < func.now()),
+            )
+        )
+        .order_by(Operation.sequence)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def append_progress(unit: Unit, operation_id: str, line: str) -> None:
+    """Adds a line to an operation's log."""
+    unit.session.add(Progress(operation_id=operation_id, text=line))
+    unit.session.flush()

@@ -1,0 +1,199 @@
+"""The tables, as SQLAlchemy maps them. Migrations make them; a test compares the two.
+
+Columns ending in `_sealed` are encrypted; rows offer their plain JSON through `Sealed` attributes of the short name,
+which need the row to belong to a `Unit` (its session knows the keys).
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKey, Identity, Index, Integer, Sequence, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, object_session
+
+ACTIVE_STATES = ("queued", "running")
+
+
+class Sealed:
+    """A JSON value of a row, kept encrypted in the column `<name>_sealed`."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.column = f"{name}_sealed"
+
+    def __get__(self, row: Any, owner: type | None = None) -> Any:
+        if row is None:
+            return self
+        token = getattr(row, self.column)
+        return None if token is None else _keyring(row).open(token, self._place(row))
+
+    def __set__(self, row: Any, value: Any) -> None:
+        setattr(row, self.column, None if value is None else _keyring(row).seal(value, self._place(row)))
+
+    def _place(self, row: Any) -> str:
+        return f"{row.__tablename__}/{row.place}/{self.name}"
+
+
+def _keyring(row: Any) -> Any:
+    session = object_session(row)
+    if session is None:
+        raise RuntimeError(f"{type(row).__name__} is not part of a unit of work, so its sealed values cannot be used")
+    return session.info["keyring"]
+
+
+class Table(DeclarativeBase):
+    """The base all tables share."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB(),
+        list[Any]: JSONB(),
+    }
+
+
+epoch_sequence = Sequence("operation_epoch", metadata=Table.metadata)
+
+
+class Instance(Table):
+    """A service instance, from its acceptance until its removal succeeded."""
+
+    __tablename__ = "instances"
+    __table_args__ = (
+        # Platforms keep their own names unique (and rename without telling us); for our own client we do.
+        Index("instances_name", "organization", "space", "name", unique=True, postgresql_where=text("platform = 'apb'")),
+        Index("instances_space", "space", "name"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    platform: Mapped[str | None]
+    organization: Mapped[str]
+    space: Mapped[str]
+    requested_by: Mapped[str]
+    context: Mapped[dict[str, Any]]
+    service_id: Mapped[str]
+    service_name: Mapped[str]
+    plan_id: Mapped[str]
+    plan_name: Mapped[str]
+    plan_snapshot: Mapped[dict[str, Any]]
+    role: Mapped[str]
+    role_version: Mapped[str]
+    mode: Mapped[str]
+    state: Mapped[str]  # provisioning | ready | failed | deprovisioning
+    names: Mapped[dict[str, Any]]
+    placement: Mapped[dict[str, Any]]
+    ports: Mapped[dict[str, Any]]
+    connection: Mapped[dict[str, Any]]
+    dashboard_url: Mapped[str | None]
+    parameters_sealed: Mapped[str | None]
+    secrets_sealed: Mapped[str | None]
+    outputs_sealed: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+    parameters = Sealed()
+    secrets = Sealed()
+    outputs = Sealed()
+
+    @property
+    def place(self) -> str:
+        """What ties sealed values to this row."""
+        return self.id
+
+
+class Binding(Table):
+    """A binding: one account on one instance."""
+
+    __tablename__ = "bindings"
+
+    instance_id: Mapped[str] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    requested_by: Mapped[str]
+    context: Mapped[dict[str, Any]]
+    state: Mapped[str]  # binding | ready | failed | unbinding
+    username: Mapped[str]
+    password_sealed: Mapped[str | None]
+    parameters_sealed: Mapped[str | None]
+    credentials_sealed: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+    password = Sealed()
+    parameters = Sealed()
+    credentials = Sealed()
+
+    @property
+    def place(self) -> str:
+        """What ties sealed values to this row; the two parts are length-prefixed, since ids hold any character."""
+        return f"{len(self.instance_id)}:{self.instance_id}{self.id}"
+
+
+class Operation(Table):
+    """One accepted request: the queue's row, and the history's. It outlives its instance."""
+
+    __tablename__ = "operations"
+    __table_args__ = (
+        Index("operations_claim", "sequence", postgresql_where=text("state = 'queued'")),
+        Index("operations_leases", "lease_until", postgresql_where=text("state = 'running'")),
+        Index("operations_subject", "instance_id", "binding_id", "sequence"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
+    kind: Mapped[str]  # provision | update | deprovision | bind | unbind
+    instance_id: Mapped[str]
+    instance_name: Mapped[str | None]
+    binding_id: Mapped[str | None]
+    requested_by: Mapped[str]
+    state: Mapped[str]  # queued | running | succeeded | failed
+    description: Mapped[str] = mapped_column(server_default="")
+    error: Mapped[str] = mapped_column(server_default="")
+    request_sealed: Mapped[str | None]
+    waits_for: Mapped[str | None]  # an operation that has to end before this one may be claimed
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    attempt: Mapped[int] = mapped_column(Integer, server_default="0")
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    deadline_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    request = Sealed()
+
+    @property
+    def place(self) -> str:
+        """What ties sealed values to this row."""
+        return self.id
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has still to end."""
+        return self.state in ACTIVE_STATES
+
+
+class Progress(Table):
+    """What an operation did, line by line, as people read it."""
+
+    __tablename__ = "progress"
+
+    operation_id: Mapped[str] = mapped_column(ForeignKey("operations.id", ondelete="CASCADE"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    text: Mapped[str]
+
+
+class Allocation(Table):
+    """A port of a host, given to an instance."""
+
+    __tablename__ = "allocations"
+    __table_args__ = (Index("allocations_instance", "instance_id"),)
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    port: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    instance_id: Mapped[str] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"))
+    name: Mapped[str]
