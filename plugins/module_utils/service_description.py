@@ -1,0 +1,389 @@
+"""Reads a role's meta/service.yml into Service and Plan, refusing whatever does not make sense before any tenant can meet it.
+
+Owns the two dataclasses, what keys mean together (a plan only narrows, expressions name known parameters, defaults and examples fit) and
+the snapshot that lets an instance live on when its plan left the catalog. Key names and types are service_schema.py's.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import difflib
+import functools
+import json
+from pathlib import Path
+
+from ansible_collections.apb.catalog.plugins.module_utils import service_expressions as expressions
+from ansible_collections.apb.catalog.plugins.module_utils import service_parameters as parameters
+from ansible_collections.apb.catalog.plugins.module_utils.service_errors import ParameterError, ServiceError, shown
+from ansible_collections.apb.catalog.plugins.module_utils.service_narrowing import narrowed
+from ansible_collections.apb.catalog.plugins.module_utils.service_schema import SERVICE_SCHEMA
+
+INSTANCE_FIELDS = ("context", "host", "id", "name", "names", "placement", "ports")  # what `connection` may read: nothing secret
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One plan, with everything of its service that an instance needs for the rest of its life."""
+
+    id: str
+    name: str
+    description: str | dict
+    tenancy: str
+    service_id: str
+    service_name: str
+    service_type: str
+    role: str = ""
+    version: str = ""
+    free: bool = True
+    metadata: dict = dataclasses.field(default_factory=dict)
+    parameters: dict = dataclasses.field(default_factory=dict)  # {name: schema}, narrowed
+    fixed: dict = dataclasses.field(default_factory=dict)  # what the plan sets
+    updates_to: tuple = ()
+    needs: dict = dataclasses.field(default_factory=dict)
+    connection: dict = dataclasses.field(default_factory=dict)
+    late: tuple = ()  # connection fields that the role publishes later
+    bindable: bool = False
+    bind_parameters: dict = dataclasses.field(default_factory=dict)  # {name: schema}
+    credentials: dict = dataclasses.field(default_factory=dict)
+    secrets: dict = dataclasses.field(default_factory=dict)
+    rotatable: bool = False
+    maintenance: dict = dataclasses.field(default_factory=dict)
+
+    def snapshot(self) -> dict:
+        """The plan as JSON, to be stored with an instance; plan_from_snapshot reads it."""
+        return {"apb": 1, **json.loads(json.dumps(dataclasses.asdict(self)))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """One service as its role describes it."""
+
+    name: str
+    id: str
+    description: str | dict
+    category: str
+    type: str
+    plans: tuple
+    role: str = ""
+    version: str = ""
+    tags: tuple = ()
+    metadata: dict = dataclasses.field(default_factory=dict)
+    bind: dict | None = None  # {"parameters": {name: schema}}; None when it cannot be bound
+    credentials: dict = dataclasses.field(default_factory=dict)
+    rotatable: bool = False
+    maintenance: dict = dataclasses.field(default_factory=dict)
+    secrets: dict = dataclasses.field(default_factory=dict)
+    connection: dict = dataclasses.field(default_factory=dict)
+    examples: tuple = ()
+
+    @property
+    def bindable(self) -> bool:
+        """Whether it hands out credentials."""
+        return self.bind is not None
+
+    def plan(self, name: str) -> Plan:
+        """The plan of this name. Raises KeyError."""
+        found = next((plan for plan in self.plans if plan.name == name), None)
+        if found is None:
+            raise KeyError(f"service {self.name} has no plan {name}; it has {', '.join(plan.name for plan in self.plans)}")
+        return found
+
+
+def plan_from_snapshot(snapshot: dict) -> Plan:
+    """The plan a snapshot was taken of. Fields of later versions are ignored, fields it lacks get their defaults."""
+    known = {field.name for field in dataclasses.fields(Plan)}
+    values = {name: copy.deepcopy(value) for name, value in snapshot.items() if name in known}
+    return Plan(**{**values, "updates_to": tuple(values.get("updates_to", ())), "late": tuple(values.get("late", ()))})
+
+
+def load(path, *, role: str = "", version: str = "") -> Service:
+    """The service described by this service.yml. Raises ServiceError naming file, field and cure."""
+    try:
+        return _service(_read(Path(path)), role, version)
+    except _Wrong as wrong:
+        raise ServiceError(path, wrong.field, wrong.message) from wrong.__cause__
+
+
+class _Wrong(Exception):
+    """A ServiceError whose file is not known yet."""
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field, self.message = field, message
+        super().__init__(field, message)
+
+
+def _read(path: Path) -> dict:
+    import yaml
+
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())  # noqa: S506 (a SafeLoader)
+    except OSError as error:
+        raise _Wrong("", f"cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _Wrong("", f"is not YAML: {' '.join(str(error).split())}") from error
+    _check_shape(raw)
+    return raw
+
+
+@functools.lru_cache(maxsize=1)
+def _loader():
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Refuses a key given twice (the last would win silently) and leaves dates as the strings they are in JSON."""
+
+        yaml_implicit_resolvers = {
+            first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+            for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+        def construct_mapping(self, node, deep=False):
+            seen = set()
+            for key_node, _value in node.value:
+                key = self.construct_object(key_node, deep=True)
+                if not isinstance(key, str):
+                    raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a string (quote it)", key_node.start_mark)
+                if key in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+                seen.add(key)
+            return super().construct_mapping(node, deep)
+
+    return Loader
+
+
+def _check_shape(raw) -> None:
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(SERVICE_SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+    errors = sorted(validator.iter_errors(raw), key=lambda error: [str(part) for part in error.absolute_path])
+    if errors:
+        raise _wrong_shape(errors[0])
+
+
+def _wrong_shape(error) -> _Wrong:
+    while error.context:
+        error = error.context[0]
+    place = list(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema["properties"])
+        key = next(name for name in error.instance if name not in known)
+        near = difflib.get_close_matches(str(key), known, 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(known)}"
+        return _Wrong(parameters.place_text([*place, key]), f"is unknown; {hint}")
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return _Wrong(parameters.place_text([*place, missing]), "is missing")
+    if "propertyNames" in error.absolute_schema_path:
+        return _Wrong(parameters.place_text([*place, error.instance]), f"is not a valid name (pattern {error.validator_value})")
+    limit = parameters.limit_text(error.validator, error.validator_value, error.schema)
+    return _Wrong(parameters.place_text(place), f"{shown(error.instance)} {limit}")
+
+
+def _service(raw: dict, role: str, version: str) -> Service:
+    all_parameters = {name: _parameter(f"parameters.{name}", schema) for name, schema in raw.get("parameters", {}).items()}
+    bind = None
+    if "bind" in raw:
+        given = raw["bind"].get("parameters", {})
+        bind = {"parameters": {name: _parameter(f"bind.parameters.{name}", schema) for name, schema in given.items()}}
+    _check_credentials_schema(raw)
+    _check_secrets(raw, all_parameters)
+    plans = tuple(_plan(f"plans[{index}]", plan, raw, all_parameters, bind, role, version) for index, plan in enumerate(raw["plans"]))
+    _check_plans_together(raw["plans"])
+    service = Service(
+        name=raw["name"],
+        id=raw["id"],
+        description=raw["description"],
+        category=raw["category"],
+        type=raw["type"],
+        plans=plans,
+        role=role,
+        version=version,
+        tags=tuple(raw.get("tags", ())),
+        metadata=raw.get("metadata", {}),
+        bind=bind,
+        credentials=raw.get("credentials", {}),
+        rotatable=raw.get("rotatable", False),
+        maintenance=raw.get("maintenance", {}),
+        secrets=raw.get("secrets", {}),
+        connection={name: value for name, value in raw.get("connection", {}).items() if name != "late"},
+        examples=tuple(raw.get("examples", ())),
+    )
+    _check_examples(service)
+    return service
+
+
+def _plan(field: str, raw: dict, service: dict, all_parameters: dict, bind: dict | None, role: str, version: str) -> Plan:
+    connection = dict(service.get("connection", {}))
+    plan = Plan(
+        id=raw["id"],
+        name=raw["name"],
+        description=raw["description"],
+        tenancy=raw["tenancy"],
+        service_id=service["id"],
+        service_name=service["name"],
+        service_type=service["type"],
+        role=role,
+        version=version,
+        free=raw.get("free", True),
+        metadata=raw.get("metadata", {}),
+        parameters=_plan_parameters(field, raw["parameters"], all_parameters),
+        fixed=_fixed(field, raw, all_parameters),
+        updates_to=tuple(raw.get("updates_to", ())),
+        needs=raw.get("needs", {}),
+        late=tuple(connection.pop("late", ())),
+        connection=connection,
+        bindable=bind is not None,
+        bind_parameters=bind["parameters"] if bind else {},
+        credentials=service.get("credentials", {}),
+        secrets=service.get("secrets", {}),
+        rotatable=service.get("rotatable", False),
+        maintenance=service.get("maintenance", {}),
+    )
+    _check_expressions(plan, f"{field}.needs", plan.needs, roots=("parameters",), declared=all_parameters)
+    _check_expressions(plan, "connection", plan.connection, roots=("instance", "parameters"), declared=all_parameters)
+    return plan
+
+
+def _parameter(field: str, schema: dict) -> dict:
+    """A checked copy of a parameter's schema, in which objects that list their properties take no others unless they say so."""
+    schema = copy.deepcopy(schema)
+    _close_and_check(field, schema)
+    _check_default(field, schema)
+    return schema
+
+
+def _close_and_check(field: str, schema: dict) -> None:
+    kind = schema["type"]
+    bounded = any(key in schema for key in ("minimum", "exclusiveMinimum", "enum", "const"))
+    if kind in ("number", "integer") and not bounded:
+        raise _Wrong(field, "is a number without a minimum (say x-unlimited: true if -1 shall mean unlimited)")
+    if "multipleOf" in schema and schema.get("x-step", schema["multipleOf"]) != schema["multipleOf"]:
+        raise _Wrong(f"{field}.x-step", f"{schema['x-step']} differs from multipleOf: {schema['multipleOf']}")
+    if kind == "object" and "properties" in schema:
+        schema.setdefault("additionalProperties", False)
+    for name, inner in schema.get("properties", {}).items():
+        _close_and_check(f"{field}.properties.{name}", inner)
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            _close_and_check(f"{field}.{key}", schema[key])
+
+
+def _check_default(field: str, schema: dict) -> None:
+    if "default" not in schema:
+        return
+    if schema.get("x-sensitive"):
+        raise _Wrong(f"{field}.default", "a sensitive parameter cannot have a default: it would be published")
+    _check_value(f"{field}.default", schema, schema["default"])
+
+
+def _check_value(field: str, schema: dict, value) -> None:
+    try:
+        parameters.check({"value": schema}, {"value": value})
+    except ParameterError as error:
+        raise _Wrong(field, f"{shown(error.value)} {error.limit}") from error
+
+
+def _plan_parameters(field: str, taken: dict, all_parameters: dict) -> dict:
+    result = {}
+    for name, limits in taken.items():
+        place = f"{field}.parameters.{name}"
+        if name not in all_parameters:
+            raise _Wrong(place, _unknown_parameter(name, all_parameters))
+        try:
+            result[name] = narrowed(all_parameters[name], limits)
+        except ValueError as error:
+            raise _Wrong(f"{place}.{error.args[0]}", error.args[1]) from error
+        _check_default(place, result[name])
+    return result
+
+
+def _unknown_parameter(name: str, all_parameters: dict) -> str:
+    near = difflib.get_close_matches(name, list(all_parameters), 1)
+    has = ", ".join(all_parameters) or "none"
+    hint = f"did you mean '{near[0]}'?" if near else f"it has {has}"
+    return f"is not a parameter of the service; {hint}"
+
+
+def _fixed(field: str, raw: dict, all_parameters: dict) -> dict:
+    for name, value in raw.get("set", {}).items():
+        if name not in all_parameters:
+            raise _Wrong(f"{field}.set.{name}", _unknown_parameter(name, all_parameters))
+        if name in raw["parameters"]:
+            raise _Wrong(f"{field}.set.{name}", "the plan both sets this parameter and takes it from tenants")
+        if all_parameters[name].get("x-sensitive"):
+            raise _Wrong(f"{field}.set.{name}", "a sensitive parameter cannot be set by a plan: all its instances would share the secret")
+        _check_value(f"{field}.set.{name}", all_parameters[name], value)
+    return parameters.check({name: all_parameters[name] for name in raw.get("set", {})}, raw.get("set", {}))
+
+
+def _check_credentials_schema(raw: dict) -> None:
+    import jsonschema
+
+    if "bind" in raw and "credentials" not in raw:
+        raise _Wrong("credentials", "is missing: a service with `bind` says what a binding returns")
+    try:
+        jsonschema.Draft202012Validator.check_schema(raw.get("credentials", {}))
+    except jsonschema.SchemaError as error:
+        raise _Wrong(parameters.place_text(["credentials", *error.absolute_path]), f"is not JSON Schema: {error.message}") from error
+    if '"$ref"' in json.dumps(raw.get("credentials", {})):
+        raise _Wrong("credentials", "has a $ref; write the schema out")
+
+
+def _check_secrets(raw: dict, all_parameters: dict) -> None:
+    for name, secret in raw.get("secrets", {}).items():
+        source = secret.get("parameter")
+        if source is None:
+            continue
+        if source not in all_parameters:
+            raise _Wrong(f"secrets.{name}.parameter", _unknown_parameter(source, all_parameters))
+        if all_parameters[source]["type"] != "string" or not all_parameters[source].get("x-sensitive"):
+            raise _Wrong(f"secrets.{name}.parameter", f"parameter '{source}' must be a string with x-sensitive: true")
+
+
+def _check_plans_together(plans: list) -> None:
+    for key in ("name", "id"):
+        values = [plan[key] for plan in plans]
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                raise _Wrong(f"plans[{index}].{key}", f"{value} is used by another plan")
+    names = {plan["name"] for plan in plans}
+    for index, plan in enumerate(plans):
+        for target in plan.get("updates_to", ()):
+            if target not in names:
+                raise _Wrong(f"plans[{index}].updates_to", f"{target} is not a plan of this service; it has {', '.join(sorted(names))}")
+
+
+def _check_expressions(plan: Plan, field: str, value, *, roots: tuple, declared: dict) -> None:
+    try:
+        read = sorted(expressions.paths(value))
+    except expressions.ExpressionError as error:
+        raise _Wrong(field, str(error)) from error
+    for path in read:
+        if path[0] not in roots:
+            raise _Wrong(field, f"'{path[0]}' is unknown in an expression; allowed: {', '.join(roots)}")
+        if path[0] == "instance" and len(path) > 1 and path[1] not in INSTANCE_FIELDS:
+            raise _Wrong(field, f"'instance.{path[1]}' cannot be read; allowed: {', '.join(INSTANCE_FIELDS)}")
+        if path[0] == "parameters" and len(path) > 1:
+            _check_parameter_read(field, path[1], declared)
+
+
+def _check_parameter_read(field: str, name: str, declared: dict) -> None:
+    if name not in declared:
+        raise _Wrong(field, f"'parameters.{name}': {_unknown_parameter(name, declared)}")
+    if declared[name].get("x-sensitive"):
+        raise _Wrong(field, f"'parameters.{name}' is sensitive and cannot be read here")
+
+
+def _check_examples(service: Service) -> None:
+    for index, example in enumerate(service.examples):
+        field = f"examples[{index}]"
+        plan = next((plan for plan in service.plans if plan.name == example["plan"]), None)
+        if plan is None:
+            raise _Wrong(f"{field}.plan", f"{example['plan']} is not a plan of this service")
+        try:
+            parameters.check(plan.parameters, example.get("parameters", {}))
+            parameters.check(plan.bind_parameters, example.get("bind", {}))
+            parameters.check(plan.parameters, example.get("update", {}), fill=False)
+        except ParameterError as error:
+            raise _Wrong(field, str(error)) from error
