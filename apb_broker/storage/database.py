@@ -146,3 +146,7 @@ class Unit:
         if port is not None:
             self.add(Allocation(host=host, port=port, instance_id=instance_id, name=name))
         return port
+
+    def release_ports(self, instance_id: str) -> None:
+        """Takes an instance's ports back."""
+        self.session.execute(sqlalchemy.delete(Allocation).where(Allocation.instance_id == instance_id))

@@ -29,15 +29,15 @@ class Listener:
         """The socket to wait on, or -1."""
         return -1 if self._connection is None or self._connection.closed else self._connection.fileno()
 
-    def drain(self) -> None:
-        """Takes what arrived; a broken connection is dropped."""
+    def drain(self) -> bool:
+        """Takes what arrived and says whether anything did; a broken connection is dropped."""
         if self._connection is None:
-            return
+            return False
         try:
-            for _ in self._connection.notifies(timeout=0):
-                pass
+            return len(list(self._connection.notifies(timeout=0))) > 0
         except psycopg.Error:
             self.close()
+            return False
 
     def close(self) -> None:
         """Stops listening."""

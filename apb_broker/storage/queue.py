@@ -89,7 +89,7 @@ def end(unit: Unit, operation: Operation, *, state: str, error: str = "") -> Non
     """Ends an operation that nobody owns any more. What was asked for is forgotten: it may hold secrets."""
     operation.state, operation.error, operation.request = state, error, None
     operation.lease_owner = operation.lease_until = None
-    operation.finished_at = unit.session.scalar(select(func.now()))
+    operation.finished_at = unit.session.scalars(select(func.now())).one()
     unit.session.flush()
     append_progress(unit, operation.id, error or state)
 
@@ -97,7 +97,7 @@ def end(unit: Unit, operation: Operation, *, state: str, error: str = "") -> Non
 def requeue(unit: Unit, operation: Operation, *, delay_seconds: float) -> None:
     """Puts an operation back, to be claimed again after a while."""
     operation.state, operation.lease_owner, operation.lease_until = "queued", None, None
-    operation.due_at = unit.session.scalar(select(func.now() + timedelta(seconds=delay_seconds)))
+    operation.due_at = unit.session.scalars(select(func.now() + timedelta(seconds=delay_seconds))).one()
     unit.session.flush()
 
 

@@ -1,0 +1,214 @@
+"""Operations: from acceptance through claim and lease to their end. What an end does to its subject is in `lifecycle.outcomes`."""
+
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apb_broker.lifecycle import errors, outcomes, variables
+from apb_broker.lifecycle.broker import Broker
+from apb_broker.lifecycle.outcomes import Result
+from apb_broker.storage import queue
+from apb_broker.storage.database import Unit
+from apb_broker.storage.tables import Binding, Instance, Operation
+
+RETRY_SECONDS = (1, 5, 15, 60)
+WAIT_POLL_SECONDS = 0.1
+DESCRIPTION_LENGTH = 2000
+
+
+def accept(
+    broker: Broker,
+    unit: Unit,
+    kind: str,
+    instance: Instance,
+    requested_by: str,
+    request: dict[str, Any],
+    *,
+    binding: Binding | None = None,
+    waits_for: Operation | None = None,
+) -> Operation:
+    """Queues work in the unit that decided it, so that both exist or neither. The caller holds the instance's lock."""
+    operation = Operation(
+        id=str(uuid.uuid4()),
+        kind=kind,
+        instance_id=instance.id,
+        instance_name=instance.name,
+        binding_id=None if binding is None else binding.id,
+        requested_by=requested_by,
+        state="queued",
+        waits_for=waits_for.id if waits_for is not None and waits_for.is_active else None,
+        deadline_at=datetime.now(UTC) + timedelta(seconds=broker.settings.operation_deadline_seconds),
+    )
+    unit.add(operation, request=request)
+    queue.append_progress(unit, operation.id, f"{kind} accepted")
+    queue.notify(unit)
+    return operation
+
+
+def cancel(unit: Unit, operation: Operation, reason: str) -> None:
+    """Ends an operation nobody has begun; asks the owner of a running one to halt it. The caller holds the instance's lock."""
+    # The row itself is locked too: a claim does not take the instance's lock.
+    unit.session.refresh(operation, with_for_update=True)
+    if operation.state == "queued":
+        queue.end(unit, operation, state="failed", error=reason)
+    elif operation.state == "running":
+        operation.cancel_requested = True
+        queue.append_progress(unit, operation.id, reason)
+    queue.notify(unit)
+
+
+def active_on_instance(unit: Unit, instance_id: str) -> Operation | None:
+    """The operation in progress on the instance itself. A removal counts before what it waits for."""
+    active = [operation for operation in unit.active_operations(instance_id) if operation.binding_id is None]
+    return active[-1] if active else None
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claimed operation, with all that running it takes."""
+
+    operation_id: str
+    epoch: int
+    kind: str
+    instance_id: str
+    binding_id: str | None
+    role: str
+    target: str
+    variables: dict[str, Any]
+    secrets: tuple[str, ...]
+    deadline_seconds: float
+
+
+def claim(broker: Broker, owner: str) -> Work | None:
+    """Takes the next operation that is due, or None."""
+    with broker.database.unit() as unit:
+        operation = queue.claim(unit, owner=owner, lease_seconds=broker.settings.lease_seconds)
+        if operation is None:
+            return None
+        instance = unit.instance(operation.instance_id)
+        binding = None if operation.binding_id is None else unit.binding(operation.instance_id, operation.binding_id)
+        if instance is None or (binding is None and operation.binding_id is not None):
+            # Its subject went with an instance removed meanwhile: there is nothing left to do.
+            queue.end(unit, operation, state="failed", error="the instance or binding does not exist any more")
+            return None
+        remaining = (operation.deadline_at - datetime.now(UTC)).total_seconds()
+        return Work(
+            operation_id=operation.id,
+            epoch=operation.epoch,
+            kind=operation.kind,
+            instance_id=instance.id,
+            binding_id=operation.binding_id,
+            role=instance.role,
+            target=instance.placement["target"],
+            variables=variables.build(unit, operation, instance, binding),
+            secrets=variables.secrets_of(unit, operation, instance),
+            deadline_seconds=max(remaining, 1.0),
+        )
+
+
+def renew(broker: Broker, held: dict[str, int]) -> dict[str, bool]:
+    """Extends the leases of {operation id: epoch}; returns {operation id: whether to cancel} of those still ours."""
+    with broker.database.unit() as unit:
+        return queue.renew(unit, held, lease_seconds=broker.settings.lease_seconds)
+
+
+def report(broker: Broker, operation_id: str, epoch: int, lines: list[str]) -> None:
+    """Adds to the log of an operation we own; the last line is what platforms see as its description."""
+    with broker.database.unit() as unit:
+        if queue.write_as_owner(unit, operation_id, epoch, description=lines[-1][:DESCRIPTION_LENGTH]):
+            for line in lines:
+                queue.append_progress(unit, operation_id, line)
+
+
+def finish(broker: Broker, operation_id: str, epoch: int, result: Result) -> bool:
+    """Ends an operation as its owner and applies the outcome, in one transaction. False when somebody else owns it now."""
+    with broker.database.unit() as unit:
+        operation = unit.operation(operation_id)
+        if operation is None:
+            return False
+        unit.lock_instance(operation.instance_id)
+        unit.session.refresh(operation, with_for_update=True)
+        if operation.epoch != epoch or operation.state != "running":
+            return False
+        _conclude(broker, unit, operation, result)
+        return True
+
+
+def hand_back(broker: Broker, operation_id: str, epoch: int) -> None:
+    """Gives an operation back undone, because its worker is to stop."""
+    with broker.database.unit() as unit:
+        operation = unit.operation(operation_id)
+        if operation is not None and queue.write_as_owner(unit, operation_id, epoch, attempt=max(operation.attempt - 1, 0)):
+            unit.session.refresh(operation)
+            queue.requeue(unit, operation, delay_seconds=0)
+            queue.append_progress(unit, operation_id, "handed back: the worker stops")
+            queue.notify(unit)
+
+
+def sweep(broker: Broker) -> int:
+    """Takes up what nobody works on: lost leases are run again or given up, missed deadlines end. Returns how many."""
+    with broker.database.unit() as unit:
+        found = [(row.id, row.instance_id) for row in queue.abandoned(unit, grace_seconds=broker.settings.grace_seconds)]
+    for operation_id, instance_id in found:
+        _sweep_one(broker, operation_id, instance_id)
+    return len(found)
+
+
+def _sweep_one(broker: Broker, operation_id: str, instance_id: str) -> None:
+    with broker.database.unit() as unit:
+        unit.lock_instance(instance_id)  # before the row: the order everybody takes them in
+        still = {row.id: row for row in queue.abandoned(unit, grace_seconds=broker.settings.grace_seconds)}
+        operation = still.get(operation_id)
+        if operation is None:
+            return
+        if operation.state == "queued":
+            _conclude(broker, unit, operation, Result("failed", message="not begun within its time: is a worker running?"))
+        else:
+            _conclude(broker, unit, operation, Result("lost", message="its worker was lost"))
+
+
+def _conclude(broker: Broker, unit: Unit, operation: Operation, result: Result) -> None:
+    """Applies a result to an operation whose row and instance are locked."""
+    if result.may_be_repeated and not operation.cancel_requested and _has_time(broker, operation):
+        delay = RETRY_SECONDS[min(operation.attempt, len(RETRY_SECONDS)) - 1]
+        queue.append_progress(unit, operation.id, f"{result.message or 'outcome unknown'}; to be run again in {delay} s")
+        queue.requeue(unit, operation, delay_seconds=delay)
+        queue.notify(unit)
+        return
+    if operation.cancel_requested and result.status != "succeeded":
+        result = Result("canceled", message="canceled")
+    outcomes.apply(broker, unit, operation, result)
+    queue.notify(unit)  # something may wait for this end
+
+
+def _has_time(broker: Broker, operation: Operation) -> bool:
+    return operation.attempt < broker.settings.max_attempts and operation.deadline_at > datetime.now(UTC)
+
+
+def status(broker: Broker, instance_id: str, binding_id: str | None, operation_id: str | None) -> dict[str, Any]:
+    """How an operation stands, also after its instance is gone. Raises NotFound, Invalid."""
+    with broker.database.unit() as unit:
+        if operation_id is None:
+            operation = unit.last_operation(instance_id, binding_id)
+        else:
+            operation = unit.operation(operation_id)
+            if operation is not None and (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
+                raise errors.Invalid(f"operation: {operation_id} is not an operation of this instance or binding")
+        if operation is None:
+            raise errors.NotFound("there is no such instance, binding or operation")
+        return {"kind": operation.kind, "state": operation.state, "description": operation.error or operation.description}
+
+
+def wait(broker: Broker, operation_id: str, seconds: float) -> str:
+    """Waits for the end of an operation; returns its error text, "" for success. Raises Unfinished."""
+    give_up = time.monotonic() + seconds
+    while True:
+        with broker.database.unit() as unit:
+            operation = unit.operation(operation_id)
+            if operation is None or not operation.is_active:
+                return "" if operation is None or operation.state == "succeeded" else operation.error or "failed"
+        if time.monotonic() >= give_up:
+            raise errors.Unfinished
+        time.sleep(WAIT_POLL_SECONDS)

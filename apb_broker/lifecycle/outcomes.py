@@ -1,0 +1,114 @@
+"""What the end of an operation does to its instance or binding."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ansible_collections.apb.catalog.plugins.module_utils import service
+
+from apb_broker.lifecycle import variables
+from apb_broker.lifecycle.broker import Broker
+from apb_broker.storage import queue
+from apb_broker.storage.database import Unit
+from apb_broker.storage.tables import Instance, Operation
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended. `lost` means that its outcome is unknown; it may be run again, since every action is idempotent."""
+
+    status: Literal["succeeded", "failed", "canceled", "lost"]
+    published: dict[str, Any] = field(default_factory=dict)
+    message: str = ""
+    unreachable: bool = False
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether trying again by ourselves can help."""
+        return self.status == "lost" or (self.status == "failed" and self.unreachable)
+
+
+def apply(broker: Broker, unit: Unit, operation: Operation, result: Result) -> None:
+    """Writes the end of an operation and of what it means. The caller holds the locks."""
+    instance = unit.instance(operation.instance_id)
+    error = "" if result.status == "succeeded" else result.message or result.status
+    if instance is not None:
+        error = _APPLY[operation.kind](unit, operation, instance, result, error)
+    queue.end(unit, operation, state="failed" if error else "succeeded", error=error)
+
+
+def _provision(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
+    if not error:
+        _keep(operation, instance, result)
+    if instance.state == "provisioning":  # not when a removal was accepted meanwhile
+        instance.state = "failed" if error else "ready"
+    return error
+
+
+def _update(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
+    if not error:
+        _keep(operation, instance, result)
+    return error
+
+
+def _keep(operation: Operation, instance: Instance, result: Result) -> None:
+    """Desired values become the instance's only here, on success."""
+    plan = service.plan_from_snapshot(instance.plan_snapshot)
+    instance.parameters = operation.request["parameters"]
+    instance.connection = {
+        **service.connection(plan, variables.describe(instance), instance.parameters),
+        **result.published.get("connection", {}),
+    }
+    instance.outputs = {**(instance.outputs or {}), **result.published.get("outputs", {})}
+    instance.dashboard_url = result.published.get("dashboard_url", instance.dashboard_url)
+
+
+def _deprovision(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
+    if error:
+        instance.state = "failed"
+    else:
+        unit.delete(instance)
+    return error
+
+
+def _bind(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
+    binding = unit.binding(instance.id, operation.binding_id or "")
+    if binding is None:
+        return error or "the binding does not exist any more"
+    if not error:
+        error = _mismatch(instance, result.published.get("credentials"))
+    if not error:
+        binding.credentials = result.published["credentials"]
+    if binding.state == "binding":  # not when a removal was accepted meanwhile
+        binding.state = "failed" if error else "ready"
+    return error
+
+
+def _mismatch(instance: Instance, credentials: Any) -> str:
+    """Why these credentials are not handed out, or ""."""
+    if not isinstance(credentials, dict):
+        return "the role published no credentials"
+    try:
+        service.check_credentials(service.plan_from_snapshot(instance.plan_snapshot), credentials)
+    except service.CredentialsError as error:
+        return str(error)
+    return ""
+
+
+def _unbind(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
+    binding = unit.binding(instance.id, operation.binding_id or "")
+    if binding is not None:
+        if error:
+            binding.state = "failed"
+        else:
+            unit.delete(binding)
+    return error
+
+
+_APPLY: dict[str, Callable[[Unit, Operation, Instance, Result, str], str]] = {
+    "provision": _provision,
+    "update": _update,
+    "deprovision": _deprovision,
+    "bind": _bind,
+    "unbind": _unbind,
+}

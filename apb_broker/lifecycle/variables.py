@@ -1,0 +1,75 @@
+"""What a role gets: the `apb_*` variables of the contract (docs/writing-a-service.md), built from the rows of one operation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.apb.catalog.plugins.module_utils import service
+
+from apb_broker.storage.database import Unit
+from apb_broker.storage.tables import Binding, Instance, Operation
+
+
+def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding | None) -> dict[str, Any]:
+    """All variables of one run. They hold secrets and tenants' values: never templates, never logged."""
+    desired = (operation.request or {}).get("parameters", instance.parameters) or {}
+    made: dict[str, Any] = {
+        "apb_action": operation.kind,
+        "apb_mode": instance.mode,
+        "apb_epoch": operation.epoch,
+        "apb_role": instance.role,
+        "apb_plan": {"id": instance.plan_id, "name": instance.plan_name},
+        "apb_parameters": desired,
+        "apb_instance": _instance(instance),
+        "apb_bindings": [_binding(row) for row in unit.bindings(instance.id) if row.state == "ready"],
+    }
+    if binding is not None:
+        made["apb_binding"] = _binding(binding)
+    if operation.kind == "update":
+        made["apb_previous"] = {"parameters": instance.parameters, "plan": made["apb_plan"]}
+    return made
+
+
+def describe(instance: Instance) -> dict[str, Any]:
+    """An instance as an operator's templates see it: nothing secret."""
+    return {
+        "id": instance.id,
+        "name": instance.name,
+        "names": instance.names,
+        "host": instance.placement["address"],
+        "placement": instance.placement,
+        "ports": instance.ports,
+    }
+
+
+def _instance(instance: Instance) -> dict[str, Any]:
+    return {
+        **describe(instance),
+        "connection": instance.connection,
+        "secrets": instance.secrets or {},
+        "outputs": instance.outputs or {},
+        "context": instance.context,
+    }
+
+
+def _binding(binding: Binding) -> dict[str, Any]:
+    return {"id": binding.id, "username": binding.username, "password": binding.password, "parameters": binding.parameters or {}}
+
+
+def secrets_of(unit: Unit, operation: Operation, instance: Instance) -> tuple[str, ...]:
+    """Every secret value that a run of this operation knows, to be masked in whatever leaves it."""
+    plan = service.plan_from_snapshot(instance.plan_snapshot)
+    desired = (operation.request or {}).get("parameters", {})
+    known = [instance.secrets, instance.outputs, service.sensitive(plan, instance.parameters or {}), service.sensitive(plan, desired)]
+    known += [row.password for row in unit.bindings(instance.id)]
+    return tuple({text for value in known for text in _texts(value)})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

@@ -1,0 +1,120 @@
+"""What operators see of instances and operations: plain JSON, without anything secret."""
+
+import time
+from datetime import datetime
+from typing import Any
+
+from ansible_collections.apb.catalog.plugins.module_utils import service
+
+from apb_broker.lifecycle import errors
+from apb_broker.lifecycle.broker import Broker
+from apb_broker.storage.database import Unit
+from apb_broker.storage.tables import Binding, Instance, Operation
+
+LOG_POLL_SECONDS = 0.2
+
+
+def instances(broker: Broker, *, name: str | None, space: str | None) -> list[dict[str, Any]]:
+    """All instances, or those of a name and space."""
+    with broker.database.unit() as unit:
+        return [_instance(unit, row) for row in unit.instances(name=name, space=space)]
+
+
+def instance(broker: Broker, instance_id: str) -> dict[str, Any]:
+    """One instance. Raises NotFound."""
+    with broker.database.unit() as unit:
+        row = unit.instance(instance_id)
+        if row is None:
+            raise errors.NotFound(f"instance {instance_id} does not exist")
+        return _instance(unit, row)
+
+
+def operations(broker: Broker, *, instance_id: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
+    """Operations, newest first."""
+    with broker.database.unit() as unit:
+        return [_operation(row) for row in unit.operations(instance_id=instance_id, state=state, limit=limit)]
+
+
+def operation(broker: Broker, operation_id: str) -> dict[str, Any]:
+    """One operation. Raises NotFound."""
+    with broker.database.unit() as unit:
+        return _operation(_find(unit, operation_id))
+
+
+def log(broker: Broker, operation_id: str, *, after: int, wait_seconds: float) -> dict[str, Any]:
+    """Lines of an operation's log after a sequence number; waits for the first of them, or for the end. Raises NotFound."""
+    give_up = time.monotonic() + wait_seconds
+    while True:
+        with broker.database.unit() as unit:
+            row = _find(unit, operation_id)
+            lines = [{"seq": line.sequence, "at": _time(line.at), "text": line.text} for line in unit.progress(operation_id, after=after)]
+        if lines or not row.is_active or time.monotonic() >= give_up:
+            return {"lines": lines, "state": row.state}
+        time.sleep(LOG_POLL_SECONDS)
+
+
+def _find(unit: Unit, operation_id: str) -> Operation:
+    row = unit.operation(operation_id)
+    if row is None:
+        raise errors.NotFound(f"operation {operation_id} does not exist")
+    return row
+
+
+def _instance(unit: Unit, row: Instance) -> dict[str, Any]:
+    plan = service.plan_from_snapshot(row.plan_snapshot)
+    last = unit.last_operation(row.id)
+    return {
+        "id": row.id,
+        "name": row.name,
+        "service": row.service_name,
+        "plan": row.plan_name,
+        "service_id": row.service_id,
+        "plan_id": row.plan_id,
+        "mode": row.mode,
+        "state": row.state,
+        "parameters": service.redact(plan, row.parameters or {}),
+        "connection": row.connection,
+        "organization": row.organization,
+        "space": row.space,
+        "platform": row.platform,
+        "requested_by": row.requested_by,
+        "role": row.role,
+        "role_version": row.role_version,
+        "created_at": _time(row.created_at),
+        "updated_at": _time(row.updated_at),
+        "bindings": [_binding(plan, binding) for binding in unit.bindings(row.id)],
+        "operation": None if last is None else _operation(last),
+    }
+
+
+def _binding(plan: Any, row: Binding) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "state": row.state,
+        "parameters": service.redact(plan, row.parameters or {}),
+        "created_at": _time(row.created_at),
+    }
+
+
+def _operation(row: Operation) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "instance_id": row.instance_id,
+        "instance_name": row.instance_name,
+        "binding_id": row.binding_id,
+        "state": row.state,
+        "description": row.description,
+        "error": row.error,
+        "attempt": row.attempt,
+        "epoch": row.epoch,
+        "requested_by": row.requested_by,
+        "created_at": _time(row.created_at),
+        "started_at": _time(row.started_at),
+        "finished_at": _time(row.finished_at),
+    }
+
+
+def _time(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()

@@ -1,0 +1,213 @@
+"""The ten routes of OSB 2.17. Each parses, asks the rules, renders; what is refused is rendered by `web.errors`."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request
+
+from apb_broker.lifecycle import bindings, errors, instances, operations
+from apb_broker.lifecycle.broker import Broker
+from apb_broker.lifecycle.requests import Accepted, Bind, Deprovision, Provision, Unbind, Update
+from apb_broker.osb import bodies, headers
+from apb_broker.web.errors import HttpError
+
+blueprint = Blueprint("osb", __name__, url_prefix="/v2")
+
+INSTANCE = "/service_instances/<instance_id>"
+BINDING = f"{INSTANCE}/service_bindings/<binding_id>"
+STATES = {"queued": "in progress", "running": "in progress", "succeeded": "succeeded", "failed": "failed"}
+POLL_SECONDS = 2
+
+waiting = threading.BoundedSemaphore(8)  # synchronous callers, each of which holds a thread
+
+
+def _broker() -> Broker:
+    broker: Broker = current_app.extensions["apb"]
+    return broker
+
+
+@blueprint.before_request
+def check_ids() -> None:
+    """Ids of any character are taken, except what no database text can hold."""
+    for name, value in (request.view_args or {}).items():
+        bodies.require_storable(value, name)
+
+
+@blueprint.get("/catalog")
+def catalog() -> dict[str, Any]:
+    """What is offered."""
+    return _broker().catalog.osb()
+
+
+@blueprint.put(INSTANCE)
+def provision(instance_id: str) -> Response:
+    """Provisioning."""
+    body = bodies.read(bodies.ProvisionBody)
+    accepted = instances.provision(
+        _broker(),
+        Provision(
+            instance_id=instance_id,
+            service_id=body.service_id,
+            plan_id=body.plan_id,
+            organization=body.organization_guid,
+            space=body.space_guid,
+            requested_by=headers.requested_by(),
+            parameters=body.parameters or {},
+            context=body.context or {},
+            accepts_incomplete=_accepts_incomplete(),
+        ),
+    )
+    return _accepted(accepted)
+
+
+@blueprint.get(INSTANCE)
+def fetch_instance(instance_id: str) -> dict[str, Any]:
+    """Fetching a service instance."""
+    found = instances.fetch(_broker(), instance_id)
+    found["apb_connection"] = found.pop("connection")
+    return _without_none(found)
+
+
+@blueprint.patch(INSTANCE)
+def update(instance_id: str) -> Response:
+    """Updating a service instance."""
+    body = bodies.read(bodies.UpdateBody)
+    accepted = instances.update(
+        _broker(),
+        Update(
+            instance_id=instance_id,
+            service_id=body.service_id,
+            plan_id=body.plan_id,
+            requested_by=headers.requested_by(),
+            parameters=body.parameters,
+            accepts_incomplete=_accepts_incomplete(),
+        ),
+    )
+    return _accepted(accepted)
+
+
+@blueprint.delete(INSTANCE)
+def deprovision(instance_id: str) -> Response:
+    """Deprovisioning."""
+    _require_query("service_id", "plan_id")
+    return _accepted(instances.deprovision(_broker(), Deprovision(instance_id, headers.requested_by(), _accepts_incomplete())))
+
+
+@blueprint.get(f"{INSTANCE}/last_operation")
+def instance_operation(instance_id: str) -> Response:
+    """Polling the last operation of a service instance."""
+    return _state(operations.status(_broker(), instance_id, None, request.args.get("operation")))
+
+
+@blueprint.put(BINDING)
+def bind(instance_id: str, binding_id: str) -> Response:
+    """Binding: later where the platform can wait, else within this request."""
+    body = bodies.read(bodies.BindBody)
+    wanted = Bind(
+        instance_id=instance_id,
+        binding_id=binding_id,
+        service_id=body.service_id,
+        plan_id=body.plan_id,
+        requested_by=headers.requested_by(),
+        parameters=body.parameters or {},
+        context=body.context or {},
+    )
+    if _accepts_incomplete():
+        accepted = bindings.bind(_broker(), wanted)
+        return _accepted(accepted) if accepted.operation_id is not None else _made(instance_id, binding_id, HTTPStatus.OK)
+    with _waiter():
+        accepted = bindings.bind(_broker(), wanted)
+        if accepted.operation_id is not None:
+            _wait_for_bind(instance_id, binding_id, accepted.operation_id)
+        return _made(instance_id, binding_id, HTTPStatus.CREATED if accepted.created else HTTPStatus.OK)
+
+
+def _wait_for_bind(instance_id: str, binding_id: str, operation_id: str) -> None:
+    """A platform that cannot wait longer gets a 5xx, so that it cleans up; we have undone the binding by ourselves then."""
+    try:
+        failure = operations.wait(_broker(), operation_id, _broker().settings.sync_wait_seconds)
+    except errors.Unfinished:
+        bindings.undo(_broker(), instance_id, binding_id)
+        raise
+    if failure:
+        bindings.undo(_broker(), instance_id, binding_id)
+        raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, failure)
+
+
+@blueprint.get(BINDING)
+def fetch_binding(instance_id: str, binding_id: str) -> dict[str, Any]:
+    """Fetching a service binding."""
+    return bindings.fetch(_broker(), instance_id, binding_id)
+
+
+@blueprint.delete(BINDING)
+def unbind(instance_id: str, binding_id: str) -> Response:
+    """Unbinding: later where the platform can wait, else within this request."""
+    _require_query("service_id", "plan_id")
+    wanted = Unbind(instance_id, binding_id, headers.requested_by())
+    if _accepts_incomplete():
+        return _accepted(bindings.unbind(_broker(), wanted))
+    with _waiter():
+        accepted = bindings.unbind(_broker(), wanted)
+        if accepted.operation_id is not None:
+            failure = operations.wait(_broker(), accepted.operation_id, _broker().settings.sync_wait_seconds)
+            if failure:
+                raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, failure)
+        return jsonify({})
+
+
+@blueprint.get(f"{BINDING}/last_operation")
+def binding_operation(instance_id: str, binding_id: str) -> Response:
+    """Polling the last operation of a service binding."""
+    return _state(operations.status(_broker(), instance_id, binding_id, request.args.get("operation")))
+
+
+def _accepts_incomplete() -> bool:
+    return request.args.get("accepts_incomplete") == "true"
+
+
+def _require_query(*names: str) -> None:
+    for name in names:
+        if not request.args.get(name):
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"the query parameter {name} is missing")
+
+
+@contextmanager
+def _waiter() -> Iterator[None]:
+    """A place among the callers that wait; refused before any effect when all are taken."""
+    if not waiting.acquire(blocking=False):
+        raise errors.Busy("too many callers wait for bindings just now: try again, or ask with accepts_incomplete=true")
+    try:
+        yield
+    finally:
+        waiting.release()
+
+
+def _accepted(accepted: Accepted) -> Response:
+    """202 with the operation while it is in progress; 200 when there was nothing to do."""
+    body: dict[str, Any] = {"dashboard_url": accepted.dashboard_url, "operation": accepted.operation_id}
+    body["apb_connection"] = accepted.connection or None
+    response = jsonify(_without_none(body))
+    response.status_code = HTTPStatus.OK if accepted.operation_id is None else HTTPStatus.ACCEPTED
+    return response
+
+
+def _made(instance_id: str, binding_id: str, status: HTTPStatus) -> Response:
+    response = jsonify({"credentials": bindings.fetch(_broker(), instance_id, binding_id)["credentials"]})
+    response.status_code = status
+    return response
+
+
+def _state(found: dict[str, Any]) -> Response:
+    state = STATES[found["state"]]
+    response = jsonify({"state": state, "description": found["description"] or state})
+    if state == "in progress":
+        response.headers["Retry-After"] = str(POLL_SECONDS)
+    return response
+
+
+def _without_none(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}

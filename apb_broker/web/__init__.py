@@ -1,0 +1,1 @@
+"""What the HTTP interfaces share: the application, authentication, one place that renders errors."""

@@ -1,0 +1,181 @@
+"""One worker process: a single thread that waits on its runs, on the queue and on signals.
+
+Runs are children of the main thread, so that they die with it. Whatever the database says wins: a run whose lease
+is not ours any more is killed, and a result that cannot be written stays here until it can, or until it is not ours.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from apb_broker import execution
+from apb_broker.lifecycle import operations
+from apb_broker.lifecycle.broker import Broker
+from apb_broker.lifecycle.operations import Work
+from apb_broker.lifecycle.outcomes import Result
+from apb_broker.storage.errors import Unavailable
+from apb_broker.storage.listening import Listener
+from apb_broker.worker import jobs
+
+POLL_SECONDS = 1.0
+DRAIN_SECONDS = 30.0
+
+log = structlog.get_logger("apb.worker")
+
+
+@dataclass
+class Running:
+    """An operation of ours: its run, and the result once there is one."""
+
+    work: Work
+    run: execution.Run
+    result: Result | None = None
+    pending_lines: list[str] = field(default_factory=list)
+
+
+class Worker:
+    """Claims up to `concurrency` operations at a time and sees each to its end."""
+
+    def __init__(self, broker: Broker, listener: Listener, owner: str) -> None:
+        self._broker = broker
+        self._listener = listener
+        self._owner = owner
+        self._running: dict[str, Running] = {}
+        self._stop_at: float | None = None
+        self._next_renewal = 0.0
+        self._next_sweep = 0.0
+        self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def run(self) -> None:
+        """Works until SIGTERM or SIGINT, then drains."""
+        self._catch_signals()
+        execution.become_subreaper()
+        log.info("worker started", owner=self._owner, concurrency=self._broker.settings.concurrency)
+        while not (self._stopping and not self._running):
+            self._with_database(self._claim)
+            self._wait()
+            for running in list(self._running.values()):
+                self._read(running)
+                self._with_database(lambda running=running: self._write(running))  # type: ignore[misc]
+            self._with_database(self._renew)
+            self._with_database(self._sweep)
+            self._drain()
+            execution.kill_orphans()
+        self._listener.close()
+        log.info("worker stopped", owner=self._owner)
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop_at is not None
+
+    def _catch_signals(self) -> None:
+        def stop(signal_number: int, _frame: object) -> None:
+            self._stop_at = self._stop_at or time.monotonic() + DRAIN_SECONDS
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
+
+    def _with_database(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Unavailable as error:
+            log.warning("the database does not answer", reason=str(error))
+            time.sleep(0.2)  # everything here tries again; not in a tight loop
+
+    def _claim(self) -> None:
+        while not self._stopping and len(self._running) < self._broker.settings.concurrency:
+            work = operations.claim(self._broker, self._owner)
+            if work is None:
+                return
+            self._start(work)
+
+    def _start(self, work: Work) -> None:
+        log.info("operation claimed", **_ids(work), kind=work.kind, epoch=work.epoch)
+        try:
+            run = execution.start(jobs.build(self._broker, work))
+        except (jobs.Unrunnable, execution.JobError, OSError) as error:
+            log.error("operation cannot be run", **_ids(work), reason=str(error))
+            operations.finish(self._broker, work.operation_id, work.epoch, Result("failed", message=str(error)))
+            return
+        self._running[work.operation_id] = Running(work, run)
+
+    def _wait(self) -> None:
+        """Until a run says something, something is queued, a signal comes, or it is time to poll."""
+        self._listener.connect()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wakeup[0], selectors.EVENT_READ)
+            if self._listener.fileno() >= 0:
+                selector.register(self._listener, selectors.EVENT_READ)
+            for running in self._running.values():
+                if running.result is None:
+                    selector.register(running.run, selectors.EVENT_READ)
+            selector.select(timeout=POLL_SECONDS)
+        if self._listener.drain():
+            self._next_renewal = 0.0  # it may be a cancel, which a renewal tells us
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wakeup[0], 4096)
+
+    def _read(self, running: Running) -> None:
+        if running.result is not None:
+            return
+        for message in running.run.read():
+            if isinstance(message, execution.Progress):
+                running.pending_lines.append(message.text)
+            else:
+                running.result = Result(message.status, message.published, message.message, message.unreachable)
+
+    def _write(self, running: Running) -> None:
+        """Progress and results, as the owner; gives up what another worker owns by now."""
+        work = running.work
+        if running.pending_lines:
+            operations.report(self._broker, work.operation_id, work.epoch, running.pending_lines)
+            for line in running.pending_lines:
+                log.info("progress", **_ids(work), text=line)
+            running.pending_lines = []
+        if running.result is None:
+            return
+        if self._stopping and running.result.status == "canceled":
+            operations.hand_back(self._broker, work.operation_id, work.epoch)
+        elif not operations.finish(self._broker, work.operation_id, work.epoch, running.result):
+            log.warning("result refused: another worker owns the operation", **_ids(work), epoch=work.epoch)
+        log.info("operation run", **_ids(work), kind=work.kind, outcome=running.result.status, reason=running.result.message)
+        running.run.close()
+        del self._running[work.operation_id]
+
+    def _renew(self) -> None:
+        if not self._running or time.monotonic() < self._next_renewal:
+            return
+        held = operations.renew(self._broker, {id_: running.work.epoch for id_, running in self._running.items()})
+        self._next_renewal = time.monotonic() + self._broker.settings.lease_seconds / 5
+        for id_, running in list(self._running.items()):
+            if id_ not in held:
+                log.warning("lease lost: the run is killed", **_ids(running.work))
+                running.run.close()
+                del self._running[id_]
+                continue
+            if running.result is None:
+                running.run.renew()
+                if held[id_]:
+                    running.run.cancel()
+
+    def _sweep(self) -> None:
+        if time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + POLL_SECONDS
+            operations.sweep(self._broker)
+
+    def _drain(self) -> None:
+        if self._stop_at is not None and time.monotonic() > self._stop_at:
+            self._stop_at = float("inf")
+            for running in self._running.values():
+                running.run.cancel()
+
+
+def _ids(work: Work) -> dict[str, str | None]:
+    return {"operation_id": work.operation_id, "instance_id": work.instance_id, "binding_id": work.binding_id}
