@@ -1,0 +1,17 @@
+"""The only door to Ansible: one operation, one supervised ansible-runner run, one outcome.
+
+    run = execution.start(execution.Job(...))    # from the worker's main thread
+    ...                                          # select on run; run.read() gives Progress and, last, one Outcome
+    run.renew()                                  # after each renewal of the operation's lease
+    run.close()
+
+A run is a process tree of its own: supervisor -> runner -> ansible-playbook -> modules. When its outcome is told
+nothing of it is left, neither processes (a daemon that a role starts is killed with the rest) nor files. The package
+knows nothing of operations' rules, storage, OSB or the catalog.
+"""
+
+from apb_broker.execution.job import Job, JobError, Outcome, Progress
+from apb_broker.execution.orphans import become_subreaper, kill_orphans
+from apb_broker.execution.run import Run, start
+
+__all__ = ["Job", "JobError", "Outcome", "Progress", "Run", "become_subreaper", "kill_orphans", "start"]

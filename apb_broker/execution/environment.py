@@ -1,0 +1,73 @@
+"""The environment of a run: nothing of the worker's but what is listed here. ansible-runner writes a copy of it to a
+file, and every task can read it.
+
+Operators steer Ansible by these variables of the worker (and by the ansible.cfg that ANSIBLE_CONFIG names; one in the
+worker's directory is not found). All of them are paths, names or switches; passwords go into the files that the
+`_FILE` variables name.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+PASSED = (
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TZ",
+    "XDG_RUNTIME_DIR",
+    "SSH_AUTH_SOCK",  # the path of a socket; keys stay in the agent
+    "ANSIBLE_HOST_KEY_CHECKING",
+    "ANSIBLE_REMOTE_USER",
+    "ANSIBLE_SSH_ARGS",
+    "ANSIBLE_SSH_COMMON_ARGS",
+    "ANSIBLE_SSH_EXTRA_ARGS",
+    "ANSIBLE_SSH_RETRIES",
+    "ANSIBLE_TIMEOUT",
+    "ANSIBLE_PIPELINING",
+)
+PASSED_PATHS = (
+    "ANSIBLE_CONFIG",
+    "ANSIBLE_COLLECTIONS_PATH",
+    "ANSIBLE_ROLES_PATH",
+    "ANSIBLE_PRIVATE_KEY_FILE",
+    "ANSIBLE_VAULT_PASSWORD_FILE",
+    "ANSIBLE_BECOME_PASSWORD_FILE",
+    "ANSIBLE_CONNECTION_PASSWORD_FILE",
+)
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def of_run(worker: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a supervisor and all below it, made from the worker's."""
+    environment = {name: worker[name] for name in PASSED if name in worker}
+    environment |= {name: _absolute(worker[name]) for name in PASSED_PATHS if worker.get(name)}
+    programs = str(Path(sys.executable).parent)  # ansible-playbook of this installation, not one found elsewhere
+    environment |= {"PATH": f"{programs}:{worker.get('PATH') or DEFAULT_PATH}", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+    return environment
+
+
+def _absolute(paths: str) -> str:
+    return ":".join(str(Path(path).expanduser().absolute()) for path in paths.split(":") if path)
+
+
+def of_ansible(directory: Path) -> dict[str, str]:
+    """What is set for ansible-playbook on top: whatever a killed task leaves behind lies in the run's directory and vanishes with it."""
+    return {
+        "TMPDIR": str(directory / "tmp"),
+        "ANSIBLE_LOCAL_TEMP": str(directory / "tmp"),
+        # A shared ControlPersist master would die with the run that started it, under the others' tasks.
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
+        "ANSIBLE_NO_TARGET_SYSLOG": "True",  # modules log their arguments otherwise
+        "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_NOCOLOR": "True",
+        "ANSIBLE_DEPRECATION_WARNINGS": "False",
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+    }
+
+
+def keep_host_key_checking(runner_environment: dict[str, str]) -> None:
+    """Undo ansible-runner's switching it off: it is the operator's decision, and on by default."""
+    if "ANSIBLE_HOST_KEY_CHECKING" not in os.environ:
+        runner_environment.pop("ANSIBLE_HOST_KEY_CHECKING", None)

@@ -1,0 +1,117 @@
+"""Process trees as /proc shows them, and their end. Who may be killed is left to the caller.
+
+Killing a tree is safe against forks because its root is a sub-reaper: an orphan becomes the root's child, so a root
+that waits in vain for children has none left anywhere below.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+PAUSE_SECONDS = 0.01
+
+
+def boot_clock() -> float:
+    """Seconds that go on while the machine sleeps and that all processes of it share: leases are measured with it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def adopt_orphans() -> None:
+    """From now on descendants whose parent died become children of this process."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(parent_pid: int, signal_number: int) -> None:
+    """Get the signal when the parent (the thread that made this process) ends, and end at once when it already has."""
+    _prctl(_PR_SET_PDEATHSIG, signal_number)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LIBC.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option})")
+
+
+def parents() -> dict[int, int]:
+    """Each process of this namespace and its parent, zombies included."""
+    found = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - names only, called often
+        if name.isdigit():
+            try:
+                stat = Path("/proc", name, "stat").read_bytes()
+            except OSError:
+                continue  # it ended meanwhile
+            found[int(name)] = int(stat[stat.rindex(b")") + 2 :].split()[1])
+    return found
+
+
+def descendants(root: int, spare: Collection[int] = ()) -> list[int]:
+    """All processes below `root`, parents first, without the trees of those in `spare`."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in parents().items():
+        children.setdefault(parent, []).append(pid)
+    found, todo = [], [root]
+    while todo:
+        below = [pid for pid in children.get(todo.pop(), []) if pid not in spare]
+        found += below
+        todo += below
+    return found
+
+
+def send(pid: int, signal_number: int) -> None:
+    """Send a signal to a process that may have ended or belong to another user."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal_number)
+
+
+def kill_below(root: int, spare: Collection[int] = ()) -> None:
+    """SIGKILL to everything below `root`; stopped first, again and again, so that nothing forks away meanwhile."""
+    stopped: dict[int, None] = {}
+    while new := [pid for pid in descendants(root, spare) if pid not in stopped]:
+        for pid in new:
+            send(pid, signal.SIGSTOP)
+            stopped[pid] = None
+    for pid in stopped:
+        send(pid, signal.SIGKILL)
+
+
+def has_children() -> bool:
+    """Whether any child of this process is left, after burying the dead ones. Only for processes that own all their children."""
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                return True
+        except ChildProcessError:
+            return False
+
+
+def kill_children(patience_seconds: float) -> bool:
+    """Kill and bury all descendants of this process, a sub-reaper that owns all its children. False: some could not be killed."""
+    end = boot_clock() + patience_seconds
+    while has_children():
+        if boot_clock() > end:
+            return False
+        kill_below(os.getpid())
+        time.sleep(PAUSE_SECONDS)
+    return True
+
+
+def with_in_environment(text: str) -> list[int]:
+    """This user's processes that were started with `text` somewhere in their environment."""
+    wanted, found = text.encode(), []
+    for pid in parents():
+        try:
+            if pid != os.getpid() and wanted in Path(f"/proc/{pid}/environ").read_bytes():
+                found.append(pid)
+        except OSError:
+            continue  # it ended, or belongs to somebody else
+    return found

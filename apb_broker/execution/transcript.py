@@ -1,0 +1,122 @@
+"""What ansible-runner's events mean: progress, published values, and why a run failed in words for people. Masking is
+left to the supervisor.
+
+Of a task's result only its message is read: everything else in it may be anything.
+"""
+
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any
+
+from apb_broker.execution.executors import Emit
+from apb_broker.execution.job import Outcome, Progress
+
+PUBLISHED = "apb_published"  # the key of apb.catalog.publish in the run's statistics
+PUBLISHED_KEYS = ("credentials", "outputs", "connection", "dashboard_url")
+
+_LOCAL = ("localhost", "127.0.0.1")
+_PREFIXES = ("Task failed: ", "Module failed: ", "Action failed: ")
+_ERROR_MARKS = ("[ERROR]:", "ERROR!")
+_DEAD_WORKER = "A worker was found in a dead state"
+
+
+class Transcript:
+    """Follows one run event by event."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._names: dict[str, str] = {}
+        self._failed_items: dict[str, dict[str, Any]] = {}
+        self._output: deque[str] = deque(maxlen=60)
+        self._problem = ""
+        self._unreachable = False
+        self._statistics: dict[str, Any] | None = None
+        self._has_missed_hosts = False
+        self._handlers = {
+            "playbook_on_task_start": self._on_task,
+            "runner_on_start": self._on_start,
+            "runner_item_on_failed": self._on_failed_item,
+            "runner_on_failed": self._on_failed,
+            "runner_on_unreachable": self._on_unreachable,
+            "playbook_on_no_hosts_matched": self._on_no_hosts,
+            "playbook_on_stats": self._on_statistics,
+        }
+
+    def handle(self, event: dict[str, Any]) -> bool:
+        """Take in one event. Always False: ansible-runner is not to write it to a file."""
+        handler = self._handlers.get(event.get("event", ""))
+        if handler:
+            handler(event.get("event_data", {}))
+        elif "task_uuid" not in event.get("event_data", {}) and event.get("stdout", "").strip():
+            self._output.append(event["stdout"])
+        return False
+
+    def _on_task(self, data: dict[str, Any]) -> None:
+        # `task` is the rendered name only here: later events of the task carry the template.
+        self._names[data["task_uuid"]] = data["task"] if data["task"] != data.get("task_action") else ""
+
+    def _on_start(self, data: dict[str, Any]) -> None:
+        if name := self._names.get(data["task_uuid"]):
+            self._emit(Progress(name, data["host"], datetime.now(UTC)))
+
+    def _on_failed_item(self, data: dict[str, Any]) -> None:
+        self._failed_items.setdefault(data["task_uuid"], data["res"])
+
+    def _on_failed(self, data: dict[str, Any]) -> None:
+        if not data.get("ignore_errors"):
+            result = self._failed_items.get(data["task_uuid"], data["res"])
+            self._problem, self._unreachable = f"Task '{self._name(data)}' failed{_on(data['host'])}: {_reason(result)}", False
+
+    def _on_unreachable(self, data: dict[str, Any]) -> None:
+        reason = _reason(data["res"])
+        self._problem, self._unreachable = f"Host {data['host']} is unreachable (task '{self._name(data)}'): {reason}", True
+
+    def _on_no_hosts(self, data: dict[str, Any]) -> None:
+        self._has_missed_hosts = True
+
+    def _on_statistics(self, data: dict[str, Any]) -> None:
+        self._statistics = data
+
+    def _name(self, data: dict[str, Any]) -> str:
+        return self._names.get(data["task_uuid"]) or str(data["task"])
+
+    def outcome(self, exit_status: int | None) -> Outcome:
+        """How the run ended, once ansible-playbook has; None when a signal killed it."""
+        if exit_status is None:
+            return Outcome("lost", message="The playbook was killed before its end")
+        if any(_DEAD_WORKER in line for line in self._output):
+            return Outcome("lost", message="A process of the playbook was killed before its end")
+        if exit_status != 0:
+            return Outcome("failed", message=self._problem or self._said(exit_status), unreachable=self._unreachable)
+        if self._statistics is None:
+            return Outcome("lost", message="The playbook ended without telling its results")
+        if self._has_missed_hosts and not self._statistics.get("processed"):
+            return Outcome("failed", message="The playbook has run nothing: none of its plays matched a host")
+        return self._success(self._statistics)
+
+    def _success(self, statistics: dict[str, Any]) -> Outcome:
+        published = (statistics.get("artifact_data") or {}).get(PUBLISHED, {})
+        if not isinstance(published, dict):
+            return Outcome("failed", message="The role published something that is not a mapping")
+        return Outcome("succeeded", published={key: published[key] for key in PUBLISHED_KEYS if key in published})
+
+    def _said(self, exit_status: int) -> str:
+        """No task failed, so ansible-playbook itself did: what it said, from its first error on."""
+        lines = list(self._output)
+        starts = [number for number, line in enumerate(lines) if line.lstrip().startswith(_ERROR_MARKS)]
+        said = "\n".join(lines[starts[0] :] if starts else lines[-10:]).strip()
+        return f"The playbook could not be run: {said}" if said else f"The playbook ended with status {exit_status} and no word"
+
+
+def _on(host: str) -> str:
+    return "" if host in _LOCAL else f" on {host}"
+
+
+def _reason(result: dict[str, Any]) -> str:
+    if "censored" in result:
+        return "its output is hidden (no_log)"
+    message = result.get("msg")
+    text = message if isinstance(message, str) else "" if message is None else repr(message)
+    while text.startswith(_PREFIXES):
+        text = text.split(": ", 1)[1]
+    return text.strip() or "no reason was given"
