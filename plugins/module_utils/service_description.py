@@ -9,17 +9,17 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
-import functools
 import json
 from pathlib import Path
 
 from ansible_collections.apb.catalog.plugins.module_utils import service_expressions as expressions
 from ansible_collections.apb.catalog.plugins.module_utils import service_parameters as parameters
+from ansible_collections.apb.catalog.plugins.module_utils import service_yaml
 from ansible_collections.apb.catalog.plugins.module_utils.service_errors import ParameterError, ServiceError, shown
 from ansible_collections.apb.catalog.plugins.module_utils.service_narrowing import narrowed
 from ansible_collections.apb.catalog.plugins.module_utils.service_schema import SERVICE_SCHEMA
 
-INSTANCE_FIELDS = ("context", "host", "id", "name", "names", "placement", "ports")  # what `connection` may read: nothing secret
+INSTANCE_FIELDS = ("host", "id", "name", "names", "placement", "ports")  # what `connection` may read: nothing secret
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,42 +114,16 @@ class _Wrong(Exception):
 
 
 def _read(path: Path) -> dict:
-    import yaml
-
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())  # noqa: S506 (a SafeLoader)
-    except OSError as error:
-        raise _Wrong("", f"cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _Wrong("", f"is not YAML: {' '.join(str(error).split())}") from error
+        raw = service_yaml.read(path)
+    except service_yaml.YamlError as error:
+        raise _Wrong("", str(error)) from error
+    try:
+        json.dumps(raw, allow_nan=False)
+    except ValueError as error:
+        raise _Wrong("", "holds .nan or .inf, which are no numbers of JSON") from error
     _check_shape(raw)
     return raw
-
-
-@functools.lru_cache(maxsize=1)
-def _loader():
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Refuses a key given twice (the last would win silently) and leaves dates as the strings they are in JSON."""
-
-        yaml_implicit_resolvers = {
-            first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-            for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
-        def construct_mapping(self, node, deep=False):
-            seen = set()
-            for key_node, _value in node.value:
-                key = self.construct_object(key_node, deep=True)
-                if not isinstance(key, str):
-                    raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a string (quote it)", key_node.start_mark)
-                if key in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-                seen.add(key)
-            return super().construct_mapping(node, deep)
-
-    return Loader
 
 
 def _check_shape(raw) -> None:
@@ -240,8 +214,9 @@ def _plan(field: str, raw: dict, service: dict, all_parameters: dict, bind: dict
         rotatable=service.get("rotatable", False),
         maintenance=service.get("maintenance", {}),
     )
-    _check_expressions(plan, f"{field}.needs", plan.needs, roots=("parameters",), declared=all_parameters)
-    _check_expressions(plan, "connection", plan.connection, roots=("instance", "parameters"), declared=all_parameters)
+    own = {name: schema for name, schema in all_parameters.items() if name in plan.parameters or name in plan.fixed}
+    _check_expressions(f"{field}.needs", plan.needs, roots=("parameters",), declared=own)
+    _check_expressions("connection", plan.connection, roots=("instance", "parameters"), declared=all_parameters)
     return plan
 
 
@@ -354,7 +329,7 @@ def _check_plans_together(plans: list) -> None:
                 raise _Wrong(f"plans[{index}].updates_to", f"{target} is not a plan of this service; it has {', '.join(sorted(names))}")
 
 
-def _check_expressions(plan: Plan, field: str, value, *, roots: tuple, declared: dict) -> None:
+def _check_expressions(field: str, value, *, roots: tuple, declared: dict) -> None:
     try:
         read = sorted(expressions.paths(value))
     except expressions.ExpressionError as error:

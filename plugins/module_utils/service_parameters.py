@@ -41,11 +41,6 @@ def is_sensitive(schema: dict) -> bool:
     return schema.get("x-sensitive") is True
 
 
-def step_of(schema: dict):
-    """The step a number must be a multiple of, or None."""
-    return schema.get("multipleOf", schema.get("x-step"))
-
-
 def _refuse_unknown(schemas: dict, given: dict, fixed) -> None:
     for name in given:
         if not isinstance(name, str):
@@ -158,6 +153,8 @@ def place_text(path) -> str:
 
 def limit_text(keyword: str, limit, schema: dict) -> str:
     """The rest of the sentence "parameter 'x': VALUE …" for a broken JSON Schema keyword. Made of the schema alone, never of the value."""
+    if not isinstance(schema, dict):
+        return "is not allowed"
     unit = f" {schema['x-unit']}" if schema.get("x-unit") else ""
     if "x-hint" in schema and keyword in ("pattern", "format"):
         return f"is not {_english(schema['x-hint'])}"

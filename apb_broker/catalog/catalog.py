@@ -1,0 +1,162 @@
+"""The catalog: services of the roles that apb.yml lists, with those of their plans that apb.yml gives a target.
+
+Made once at start and never changed; a changed apb.yml or role takes effect with the next start. Instances live by their plan's snapshot,
+so nothing here is needed to go on with one whose plan is no longer offered, except its target and the operator's settings.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.apb.catalog.plugins.module_utils import service as described
+
+from apb_broker.catalog import roles
+from apb_broker.catalog.config import Config, OfferEntry, Target
+from apb_broker.catalog.errors import CatalogError, NotOffered
+
+SERVICE_TEXTS = ("displayName", "longDescription", "providerDisplayName")
+SERVICE_LINKS = ("documentationUrl", "supportUrl")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A plan that can be had: of which service, in which mode, on which targets (in the order they are filled)."""
+
+    service: described.Service
+    plan: described.Plan
+    mode: str
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What is offered, by OSB id."""
+
+    offers: tuple[Offer, ...]
+    targets: dict[str, Target]
+    role_settings: dict[str, dict[str, Any]]
+
+    @classmethod
+    def load(cls, config: Config) -> "Catalog":
+        """The catalog of this configuration. Raises CatalogError or ServiceError naming what is wrong."""
+        found = {role.name: roles.find(role.name, config.services_path) for role in config.roles}
+        loaded = [described.load(role.description, role=role.name, version=role.version) for role in found.values()]
+        _refuse_duplicates(loaded)
+        offers = tuple(_offer(config, loaded, index, entry) for index, entry in enumerate(config.offers))
+        settings = {found[role.name].name: dict(role.settings) for role in config.roles}
+        return cls(offers, dict(config.targets), settings)
+
+    @property
+    def services(self) -> tuple[described.Service, ...]:
+        """The services with at least one plan on offer."""
+        return tuple({offer.service.id: offer.service for offer in self.offers}.values())
+
+    def service(self, service_id: str) -> described.Service:
+        """The service of this id. Raises NotOffered."""
+        for service in self.services:
+            if service.id == service_id:
+                return service
+        raise NotOffered(f"service_id: {_short(service_id)} is not a service of this catalog")
+
+    def offer(self, service_id: str, plan_id: str) -> Offer:
+        """The offer of this plan of this service. Raises NotOffered."""
+        service = self.service(service_id)
+        for offer in self.offers:
+            if offer.service.id == service_id and offer.plan.id == plan_id:
+                return offer
+        raise NotOffered(f"plan_id: {_short(plan_id)} is not a plan of service {service.name}")
+
+    def target(self, name: str) -> Target:
+        """The target of this name, whether or not anything is offered on it. Raises KeyError."""
+        return self.targets[name]
+
+    def settings(self, role: str, target: str) -> dict[str, Any]:
+        """The operator's variables for a role on a target; what the target says wins. Both may have left apb.yml."""
+        of_target = self.targets[target].settings if target in self.targets else {}
+        return {**self.role_settings.get(role, {}), **of_target}
+
+    def osb(self) -> dict[str, Any]:
+        """The body of GET /v2/catalog (OSB 2.17, "Catalog Management")."""
+        return {"services": [_osb_service(service, self._plans(service)) for service in self.services]}
+
+    def _plans(self, service: described.Service) -> list[described.Plan]:
+        return [offer.plan for offer in self.offers if offer.service.id == service.id]
+
+
+def _offer(config: Config, loaded: list[described.Service], index: int, entry: OfferEntry) -> Offer:
+    service_name, plan_name = entry.plan.split("/")
+    service = next((service for service in loaded if service.name == service_name), None)
+    field = f"{config.path}: offers.{index}.plan: {entry.plan!r}"
+    if service is None:
+        names = ", ".join(service.name for service in loaded) or "none"
+        raise CatalogError(f"{field}: no listed role is service {service_name!r}; services of the listed roles: {names}")
+    try:
+        plan = service.plan(plan_name)
+    except KeyError as error:
+        raise CatalogError(f"{field}: {error.args[0]}") from error
+    return Offer(service, plan, entry.mode, tuple(config.targets[name] for name in entry.targets))
+
+
+def _refuse_duplicates(loaded: list[described.Service]) -> None:
+    """OSB: service names and ids are unique, plan ids globally too."""
+    _refuse_twice("service name", ((service.name, service.role) for service in loaded))
+    ids = [(service.id, service.role) for service in loaded]
+    ids += [(plan.id, f"{service.role} (plan {plan.name})") for service in loaded for plan in service.plans]
+    _refuse_twice("id", ids)
+
+
+def _refuse_twice(what: str, owners: Iterable[tuple[str, str]]) -> None:
+    first: dict[str, str] = {}
+    for value, owner in owners:
+        if value in first:
+            raise CatalogError(f"{what} {value} is used by {first[value]} and by {owner}: it must be unique")
+        first[value] = owner
+
+
+def _osb_service(service: described.Service, plans: list[described.Plan]) -> dict[str, Any]:
+    return {
+        "id": service.id,
+        "name": service.name,
+        "description": described.text(service.description),
+        "tags": list(service.tags),
+        "bindable": service.bindable,
+        "instances_retrievable": True,
+        "bindings_retrievable": service.bindable,
+        "plan_updateable": False,
+        "metadata": _service_metadata(service.metadata),
+        "plans": [_osb_plan(plan) for plan in plans],
+    }
+
+
+def _osb_plan(plan: described.Plan) -> dict[str, Any]:
+    # maintenance_info and binding_rotatable are promises that platforms hold us to; they join this body when requests honour them.
+    return {
+        "id": plan.id,
+        "name": plan.name,
+        "description": described.text(plan.description),
+        "free": plan.free,
+        "plan_updateable": False,
+        "metadata": _plan_metadata(plan.metadata),
+        "schemas": described.osb_schemas(plan),
+    }
+
+
+def _service_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: described.text(metadata[key]) for key in SERVICE_TEXTS if key in metadata}
+    shown |= {key: metadata[key] for key in SERVICE_LINKS if key in metadata}
+    image = metadata.get("imageUrl", "")
+    return {**shown, "imageUrl": image} if "://" in image else shown  # a file of the role has no URL a platform could reach
+
+
+def _plan_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    shown = dict(metadata)
+    if "displayName" in shown:
+        shown["displayName"] = described.text(shown["displayName"])
+    if "bullets" in shown:
+        shown["bullets"] = [described.text(bullet) for bullet in shown["bullets"]]
+    return shown
+
+
+def _short(value: str) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"

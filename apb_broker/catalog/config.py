@@ -1,0 +1,342 @@
+"""The operator's apb.yml: its model, and load(), which refuses whatever could not work.
+
+Owns shapes, defaults and references inside the file. Whether a named role or plan exists is catalog.py's question. Paths in the file are
+relative to it. No secret stands in the file: passwords are files of their own, read when they are needed.
+"""
+
+import difflib
+import ipaddress
+import re
+import stat
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from ansible_collections.apb.catalog.plugins.module_utils import service_yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from apb_broker.catalog.errors import ConfigError
+
+NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+ROLE = r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*)?$"
+OFFER = r"^[a-z][a-z0-9-]{0,39}/[a-z][a-z0-9-]{0,39}$"
+USER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
+HOST_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]*$"
+IN_WORDS = {
+    NAME: "lower-case letters, digits and hyphens, at most 63",
+    ROLE: "namespace.collection.role, or the folder name of a role in services_path",
+    OFFER: "SERVICE/PLAN, such as redis/redis-standard",
+    USER_NAME: "letters, digits and . _ @ -, at most 64",
+    HOST_NAME: "the name of a host in the inventory",
+}
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+DNS_NAME = re.compile(rf"{LABEL}(\.{LABEL})*")
+VARIABLE = re.compile(r"[a-z_][a-z0-9_]*")
+PASSWORD_BYTES = 4096
+
+
+def _path(value: Any, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError("a path, relative to this file or absolute")
+    return (typing.cast(Path, (info.context or {}).get("base", Path())) / Path(value).expanduser()).absolute()
+
+
+def _ports(value: Any) -> range:
+    found = re.fullmatch(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", str(value), re.ASCII)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if isinstance(value, bool) or not 1 <= first <= last <= 65535:
+        raise ValueError("first and last port, such as 21000-21999, between 1 and 65535")
+    return range(first, last + 1)
+
+
+def _settings(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("variables of the role, by name")
+    for name in value:
+        if not VARIABLE.fullmatch(name) or name.startswith("apb_"):
+            raise ValueError(f"names of role variables (a-z, 0-9, _); {name!r} is none, or is one of the apb_* that belong to the broker")
+    return value
+
+
+FilePath = Annotated[Path, PlainValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})]
+Ports = Annotated[
+    range,
+    PlainValidator(_ports),
+    PlainSerializer(lambda ports: f"{ports.start}-{ports.stop - 1}"),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,5}-[0-9]{1,5}$", "description": "First and last port, such as 21000-21999"}),
+]
+RoleSettings = Annotated[
+    dict[str, Any],
+    PlainValidator(_settings),
+    WithJsonSchema({"type": "object", "propertyNames": {"pattern": "^(?!apb_)[a-z_][a-z0-9_]*$"}}),
+]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Model(BaseModel):
+    """Everything in apb.yml: no unknown keys, no conversions between types, never changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+class User(Model):
+    """Someone who may call the broker over HTTP."""
+
+    name: Annotated[str, Field(pattern=USER_NAME)]
+    password_file: FilePath
+    roles: Annotated[list[Literal["platform", "operator"]], Field(min_length=1)]
+
+    def password(self) -> str:
+        """The password, read now. Raises ConfigError when others could read it too."""
+        try:
+            mode = stat.S_IMODE(self.password_file.stat().st_mode)
+            if mode & 0o077:
+                raise ConfigError(self.password_file, [f"mode {mode:04o} lets others read a password: chmod 600 {self.password_file}"])
+            text = self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigError(self.password_file, [f"the password of user '{self.name}' cannot be read: {why}"]) from error
+        if not text or len(text) > PASSWORD_BYTES:
+            raise ConfigError(self.password_file, [f"the password of user '{self.name}' is {'too long' if text else 'empty'}"])
+        return text
+
+
+class Role(Model):
+    """A role whose service is offered."""
+
+    name: Annotated[str, Field(pattern=ROLE)]
+    settings: RoleSettings = {}
+
+
+class Host(Model):
+    """One host of a target: its inventory name, and the address clients use."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_NAME)]
+    address: str
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not _is_ip(value) and (len(value) > 253 or not DNS_NAME.fullmatch(value)):
+            raise ValueError("an IP address or a DNS name")
+        return value
+
+
+class Target(Model):
+    """A place where instances can be put."""
+
+    name: Annotated[str, Field(exclude=True, repr=False)] = ""  # its key in `targets`
+    mode: Literal["host"]
+    inventory: FilePath | None = None
+    hosts: Annotated[list[Host], Field(min_length=1)]
+    ports: Ports
+    directory: Path = Path("/var/lib/apb/host")
+    settings: RoleSettings = {}
+
+    @field_validator("directory", mode="before")
+    @classmethod
+    def _is_absolute(cls, value: Any) -> Path:
+        if not isinstance(value, str | Path) or not Path(value).is_absolute() or ".." in Path(value).parts:
+            raise ValueError("an absolute path on the target's hosts, without ..")
+        return Path(value)
+
+
+class OfferEntry(Model):
+    """A plan and where its instances may go: targets in the order they are filled."""
+
+    plan: Annotated[str, Field(pattern=OFFER, description="SERVICE/PLAN")]
+    mode: Literal["host"]
+    targets: Annotated[list[str], Field(min_length=1)]
+
+
+class Settings(Model):
+    """How the broker works."""
+
+    sync_wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 50
+    lease_seconds: Seconds = 15
+    grace_seconds: Seconds = 5
+    operation_deadline_seconds: Seconds = 1800
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 4
+    cancel_grace_seconds: Seconds = 10
+    executor: Annotated[Literal["cold", "scripted"], Field(description="How actions run; `scripted` is for tests and load only")] = "cold"
+
+
+class Config(Model):
+    """The whole file."""
+
+    path: Annotated[Path, Field(exclude=True, repr=False)] = Path("apb.yml")  # where it was read from
+    apb: Literal[1]
+    behind_proxy: Annotated[bool, Field(description="A proxy in front of this server terminates TLS")] = False
+    listen: str = "127.0.0.1:8780"
+    users: Annotated[list[User], Field(min_length=1)]
+    services_path: list[FilePath] = []
+    roles: list[Role]
+    targets: dict[Annotated[str, Field(pattern=NAME)], Target]
+    offers: list[OfferEntry]
+    settings: Settings = Settings()
+
+    @field_validator("listen")
+    @classmethod
+    def _is_safe(cls, value: str, info: ValidationInfo) -> str:
+        host, _port = split_address(value)
+        if not _is_loopback(host) and not info.data.get("behind_proxy", False):
+            raise ValueError(
+                "an address of this machine only (127.0.0.1, ::1 or localhost): there is no TLS here. "
+                "Where a proxy terminates TLS in front of it, say behind_proxy: true"
+            )
+        return value
+
+    @property
+    def listen_host(self) -> str:
+        """The host part of `listen`, without brackets."""
+        return split_address(self.listen)[0]
+
+    @property
+    def listen_port(self) -> int:
+        """The port part of `listen`."""
+        return split_address(self.listen)[1]
+
+
+def load(path: Path) -> Config:
+    """The configuration in this file. Raises ConfigError with one line for every mistake in it."""
+    path = Path(path).absolute()
+    try:
+        raw = service_yaml.read(path)
+    except service_yaml.YamlError as error:
+        raise ConfigError(path, [str(error)]) from error
+    if not isinstance(raw, dict):
+        raise ConfigError(path, ["must be names and values (apb: 1, users: …)"])
+    _refuse_computed(path, raw)
+    try:
+        config = Config.model_validate({**raw, "path": path}, context={"base": path.parent})
+    except ValidationError as error:
+        raise ConfigError(path, [_mistake(detail) for detail in error.errors(include_url=False)]) from error
+    mistakes = _wrong_references(config)
+    if mistakes:
+        raise ConfigError(path, mistakes)
+    return config.model_copy(
+        update={"targets": {name: target.model_copy(update={"name": name}) for name, target in config.targets.items()}}
+    )
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """("127.0.0.1", 8780) of HOST:PORT; an IPv6 host stands in brackets. Raises ValueError."""
+    host, _, port = value.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    bracketed = host.startswith("[") and host.endswith("]")
+    is_host = (_is_ip(bare) and (":" in bare) == bracketed) or (not bracketed and DNS_NAME.fullmatch(host) is not None)
+    if not is_host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("HOST:PORT, such as 127.0.0.1:8780 or [::1]:8780")
+    return bare, int(port)
+
+
+def _is_ip(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _refuse_computed(path: Path, raw: dict[str, Any]) -> None:
+    """`path` and a target's `name` are ours to fill in."""
+    targets = raw.get("targets")
+    named = [name for name, target in targets.items() if isinstance(target, dict) and "name" in target] if isinstance(targets, dict) else []
+    fields = ["path"] * ("path" in raw) + [f"targets.{name}.name" for name in named]
+    if fields:
+        raise ConfigError(path, [f"{field}: is unknown" for field in fields])
+
+
+def _mistake(detail: ErrorDetails) -> str:
+    """One line: field, value, what is allowed."""
+    field = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "the file"
+    if detail["type"] == "missing":
+        return f"{field}: is missing"
+    if detail["type"] == "extra_forbidden":
+        return f"{field}: is unknown; {_known_keys(detail['loc'])}"
+    return f"{field}: {_short(detail['input'])}: {_allowed(detail)}"
+
+
+def _allowed(detail: ErrorDetails) -> str:
+    """What would have been right."""
+    context = detail.get("ctx", {})
+    if detail["type"] == "value_error":
+        return f"expected {context['error']}"
+    if detail["type"] == "string_pattern_mismatch":
+        return f"expected {IN_WORDS[context['pattern']]}"
+    if detail["type"] == "too_short":
+        return "expected at least one"
+    return detail["msg"].removeprefix("Input ")
+
+
+def _short(value: Any) -> str:
+    text = (
+        "null"
+        if value is None
+        else repr(value)
+        if not isinstance(value, dict)
+        else f"an object with {', '.join(map(str, value)) or 'nothing'}"
+    )
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _known_keys(place: tuple[int | str, ...]) -> str:
+    known = [name for name, field in _model_at(place[:-1]).model_fields.items() if not field.exclude]
+    near = difflib.get_close_matches(str(place[-1]), known, 1)
+    return f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(known)}"
+
+
+def _model_at(place: tuple[int | str, ...]) -> type[Model]:
+    kind: Any = Config
+    for part in place:
+        if isinstance(kind, type) and issubclass(kind, Model):
+            kind = kind.model_fields[str(part)].annotation
+        elif isinstance(kind, types.GenericAlias):
+            kind = typing.get_args(kind)[-1]  # the items of a list, the values of a dictionary
+    return typing.cast(type[Model], kind)
+
+
+def _wrong_references(config: Config) -> list[str]:
+    """What each part of the file says right by itself, but not together with the others."""
+    mistakes = [
+        *_twice("users", "name", [user.name for user in config.users]),
+        *_twice("roles", "name", [role.name for role in config.roles]),
+        *_twice("offers", "plan", [offer.plan for offer in config.offers]),
+    ]
+    for index, offer in enumerate(config.offers):
+        for name in offer.targets:
+            target = config.targets.get(name)
+            if target is None:
+                known = ", ".join(config.targets) or "none"
+                mistakes.append(f"offers.{index}.targets: {name!r} is not one of the targets of this file: {known}")
+            elif target.mode != offer.mode:
+                mistakes.append(f"offers.{index}.targets: target {name!r} is of mode {target.mode}, the offer of mode {offer.mode}")
+        mistakes.extend(_twice(f"offers.{index}.targets", "", offer.targets))
+    for name, target in config.targets.items():
+        mistakes.extend(_twice(f"targets.{name}.hosts", "name", [host.name for host in target.hosts]))
+    return mistakes
+
+
+def _twice(field: str, key: str, values: list[str]) -> list[str]:
+    return [
+        f"{field}.{index}{'.' if key else ''}{key}: {value!r} is given twice"
+        for index, value in enumerate(values)
+        if value in values[:index]
+    ]
