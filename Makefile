@@ -24,7 +24,7 @@ venv: .venv/.stamp  ## install everything the project needs into .venv, from the
 	@sh tools/bootstrap-uv "$(PYTHON)" "$(UV_VERSION)"
 
 demo: venv  ## start everything on this machine, get a Redis by one request, use it, give it back
-	@sh tools/demo
+	@$(RUN)python tools/demo
 
 check: venv  ## format, lint, types, import rules, drift between code and docs (under a minute)
 	$(RUN)ruff format --check . && $(RUN)ruff check .

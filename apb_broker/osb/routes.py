@@ -32,7 +32,7 @@ def _broker() -> Broker:
 @blueprint.before_request
 def check_ids() -> None:
     """Ids of any character are taken, except what no database text can hold."""
-    for name, value in (request.view_args or {}).items():
+    for name, value in (*(request.view_args or {}).items(), *request.args.items()):
         bodies.require_storable(value, name)
 
 

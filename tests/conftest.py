@@ -1,0 +1,66 @@
+"""What all tests share: a real PostgreSQL of the suite's own, and a broker on it that offers the real roles."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from apb_broker.catalog import config as configuration
+from apb_broker.catalog.catalog import Catalog
+from apb_broker.lifecycle.broker import Broker
+from apb_broker.storage.database import Database
+from apb_broker.storage.migrate import migrate
+from apb_broker.storage.sealing import Keyring
+
+ROOT = Path(__file__).parent.parent
+
+CONFIG = """\
+apb: 1
+listen: 127.0.0.1:0
+users: [{{name: admin, password_file: admin.password, roles: [platform, operator]}}]
+roles: [{{name: apb.catalog.redis}}]
+targets:
+  local: {{mode: host, hosts: [{{name: localhost, address: 127.0.0.1}}], ports: 31000-31004, directory: {directory}/host}}
+offers: [{{plan: redis/redis-standard, mode: host, targets: [local]}}]
+"""
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """A directory that other users can reach and whose name leaves room for a socket path (107 bytes)."""
+    path = Path(tempfile.mkdtemp(prefix="apb", dir="/tmp"))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """A database of the suite's own, with the newest tables."""
+    url = os.environ["APB_TEST_DATABASE_URL"]
+    migrate(url)
+    yield url
+
+
+@pytest.fixture(scope="session")
+def keyring() -> Keyring:
+    """A key for sealed columns."""
+    return Keyring({"test": os.urandom(32)})
+
+
+@pytest.fixture
+def broker(database_url: str, keyring: Keyring, tmp_path: Path) -> Iterator[Broker]:
+    """A broker on an empty database, offering redis on five ports of this machine."""
+    (tmp_path / "apb.yml").write_text(CONFIG.format(directory=tmp_path))
+    password = tmp_path / "admin.password"
+    password.touch(mode=0o600)
+    password.write_text("secret of the operator")
+    config = configuration.load(tmp_path / "apb.yml")
+    database = Database(database_url, keyring)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations")
+    yield Broker(database, Catalog.load(config), config.settings)
+    database.close()

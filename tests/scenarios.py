@@ -1,0 +1,91 @@
+"""Short ways to bring a broker into a state, without a worker: accept, claim, finish."""
+
+import uuid
+from typing import Any
+
+from apb_broker.lifecycle import bindings, instances, operations
+from apb_broker.lifecycle.broker import Broker
+from apb_broker.lifecycle.operations import Work
+from apb_broker.lifecycle.outcomes import Result
+from apb_broker.lifecycle.requests import Accepted, Bind, Deprovision, Provision, Unbind, Update
+
+SUCCESS = Result("succeeded")
+CREDENTIALS = {
+    "type": "redis",
+    "host": "127.0.0.1",
+    "port": 31000,
+    "username": "b0123456789ab",
+    "password": "s3cret-of-the-binding",
+    "uri": "redis://b0123456789ab:s3cret-of-the-binding@127.0.0.1:31000",
+}
+BOUND = Result("succeeded", {"credentials": CREDENTIALS})
+
+
+def ids(broker: Broker) -> dict[str, str]:
+    """The ids of the redis service and its standard plan."""
+    service = next(service for service in broker.catalog.osb()["services"] if service["name"] == "redis")
+    return {"service_id": service["id"], "plan_id": service["plans"][0]["id"]}
+
+
+def provision(broker: Broker, instance_id: str = "i1", **changes: Any) -> Accepted:
+    """Accepts an instance."""
+    request = {
+        "instance_id": instance_id,
+        **ids(broker),
+        "organization": "org",
+        "space": "space",
+        "requested_by": "ann",
+        "accepts_incomplete": True,
+    }
+    return instances.provision(broker, Provision(**{**request, **changes}))
+
+
+def update(broker: Broker, instance_id: str = "i1", **changes: Any) -> Accepted:
+    """Accepts an update."""
+    request = {"instance_id": instance_id, "service_id": ids(broker)["service_id"], "requested_by": "ann", "accepts_incomplete": True}
+    return instances.update(broker, Update(**{**request, **changes}))
+
+
+def deprovision(broker: Broker, instance_id: str = "i1") -> Accepted:
+    """Accepts a removal."""
+    return instances.deprovision(broker, Deprovision(instance_id, "ann", accepts_incomplete=True))
+
+
+def bind(broker: Broker, instance_id: str = "i1", binding_id: str = "b1", **changes: Any) -> Accepted:
+    """Accepts a binding."""
+    return bindings.bind(broker, Bind(**{"instance_id": instance_id, "binding_id": binding_id, **ids(broker), "requested_by": "ann", **changes}))
+
+
+def unbind(broker: Broker, instance_id: str = "i1", binding_id: str = "b1") -> Accepted:
+    """Accepts an unbinding."""
+    return bindings.unbind(broker, Unbind(instance_id, binding_id, "ann"))
+
+
+def claim(broker: Broker, owner: str = "worker-1") -> Work:
+    """Claims what is there to be claimed."""
+    work = operations.claim(broker, owner)
+    assert work is not None, "nothing is due"
+    return work
+
+
+def run(broker: Broker, result: Result = SUCCESS) -> Work:
+    """Claims the next operation and ends it so."""
+    work = claim(broker)
+    assert operations.finish(broker, work.operation_id, work.epoch, result)
+    return work
+
+
+def ready(broker: Broker, instance_id: str | None = None, **changes: Any) -> str:
+    """An instance that is provisioned; returns its id."""
+    instance_id = instance_id or str(uuid.uuid4())
+    provision(broker, instance_id, **changes)
+    run(broker)
+    return instance_id
+
+
+def state(broker: Broker, operation_id: str | None) -> str:
+    """The state of an operation."""
+    with broker.database.unit() as unit:
+        row = unit.operation(operation_id or "")
+        assert row is not None
+        return row.state
