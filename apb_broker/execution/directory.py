@@ -37,12 +37,18 @@ def create(run_root: Path | None) -> RunDirectory:
     for root in _roots(run_root):
         try:
             path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=root))
-            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            return RunDirectory(path, _lock(path))
         except OSError:
             continue
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return RunDirectory(path, lock)
     raise OSError("no place for a private directory: neither /dev/shm nor any other temporary directory is writable")
+
+
+def _lock(path: Path) -> int:
+    """Locked under another name first: a lock file that nobody holds means that its owner is dead."""
+    lock = os.open(path / "new-lock", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    (path / "new-lock").rename(path / _LOCK)
+    return lock
 
 
 def _roots(run_root: Path | None) -> Iterator[Path]:

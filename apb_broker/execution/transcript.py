@@ -17,6 +17,7 @@ PUBLISHED_KEYS = ("credentials", "outputs", "connection", "dashboard_url")
 _LOCAL = ("localhost", "127.0.0.1")
 _PREFIXES = ("Task failed: ", "Module failed: ", "Action failed: ")
 _ERROR_MARKS = ("[ERROR]:", "ERROR!")
+_SPOKEN = ("error", "verbose")  # what ansible-playbook says itself, outside of tasks' results
 _DEAD_WORKER = "A worker was found in a dead state"
 
 
@@ -47,7 +48,7 @@ class Transcript:
         handler = self._handlers.get(event.get("event", ""))
         if handler:
             handler(event.get("event_data", {}))
-        elif "task_uuid" not in event.get("event_data", {}) and event.get("stdout", "").strip():
+        elif event.get("event") in _SPOKEN and event.get("stdout", "").strip():
             self._output.append(event["stdout"])
         return False
 
@@ -104,8 +105,22 @@ class Transcript:
         """No task failed, so ansible-playbook itself did: what it said, from its first error on."""
         lines = list(self._output)
         starts = [number for number, line in enumerate(lines) if line.lstrip().startswith(_ERROR_MARKS)]
-        said = "\n".join(lines[starts[0] :] if starts else lines[-10:]).strip()
+        said = _without_source(lines[starts[0] :] if starts else lines[-10:])
         return f"The playbook could not be run: {said}" if said else f"The playbook ended with status {exit_status} and no word"
+
+
+def _without_source(lines: list[str]) -> str:
+    """Ansible's error without its mark and without the lines of the playbook that it quotes."""
+    kept = []
+    for line in lines:
+        if line.startswith("Origin: "):
+            kept.append(f"({line.removeprefix('Origin: ')})")
+            break
+        kept.append(line)
+    said = "\n".join(kept).strip()
+    for mark in _ERROR_MARKS:
+        said = said.removeprefix(mark).lstrip()
+    return said
 
 
 def _on(host: str) -> str:
@@ -115,7 +130,7 @@ def _on(host: str) -> str:
 def _reason(result: dict[str, Any]) -> str:
     if "censored" in result:
         return "its output is hidden (no_log)"
-    message = result.get("msg")
+    message = result.get("msg") or result.get("reason")  # `reason`: of an include
     text = message if isinstance(message, str) else "" if message is None else repr(message)
     while text.startswith(_PREFIXES):
         text = text.split(": ", 1)[1]

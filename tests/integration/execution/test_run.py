@@ -1,0 +1,205 @@
+"""What a Run promises whichever executor is below it: an outcome always comes, and then nothing is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from apb_broker import execution
+from apb_broker.execution import processes
+
+
+def runner_of(run) -> int:
+    return next((pid for pid, parent in processes.parents().items() if parent == run.pid), 0)
+
+
+def test_run_tells_success_with_what_was_published(scene, started, helpers):
+    """A run that succeeds ends with its published values, no message, and no process or directory."""
+    run = started(scene("succeeded"))
+    assert helpers.outcome_of(run) == execution.Outcome("succeeded", published={"outputs": {"a": 1}})
+    assert helpers.left_of(run.pid) == []
+    assert run.read() == []
+
+
+def test_run_tells_failure_with_secrets_masked(scene, started, helpers):
+    """A run that fails says why, without the values the job calls secret."""
+    outcome = helpers.outcome_of(started(scene("failed")))
+    assert outcome.status == "failed"
+    assert "with ********" in outcome.message
+    assert "s3cr3t" not in outcome.message
+
+
+def test_run_masks_secrets_in_progress(job, started, helpers):
+    """A task's rendered name may hold a secret."""
+    run = started(job(executor="scripted", settings={"scripted": {"progress": ["Set s3cr3t-canary"]}}, secrets=("s3cr3t-canary",)))
+    assert helpers.messages_of(run)[0].text == "Set ********"
+
+
+def test_run_ends_soon_when_canceled(scene, started, helpers):
+    """Cancel ends a hanging run within its grace time and leaves nothing."""
+    run = started(scene("hang"))
+    helpers.until(lambda: any(isinstance(message, execution.Progress) for message in run.read()))
+    run.cancel()
+    began = time.monotonic()
+    assert helpers.outcome_of(run).status == "canceled"
+    assert time.monotonic() - began < 3
+    assert helpers.left_of(run.pid) == []
+
+
+def test_run_ends_when_canceled_at_once(scene, started, helpers):
+    """A cancel that comes before the run has begun is heard too."""
+    run = started(scene("hang"))
+    run.cancel()
+    assert helpers.outcome_of(run).status == "canceled"
+    assert helpers.left_of(run.pid) == []
+
+
+def test_run_fails_at_its_deadline(scene, started, helpers):
+    """The deadline ends a run, and the message says so."""
+    run = started(scene("hang", deadline_seconds=1.5))
+    outcome = helpers.outcome_of(run)
+    assert (outcome.status, outcome.message) == ("failed", "The run was ended: not finished within 1.5 s")
+    assert helpers.left_of(run.pid) == []
+
+
+def test_run_is_lost_when_its_lease_is_not_renewed(scene, started, helpers):
+    """A supervisor whose lease runs out ends its run by itself."""
+    run = started(scene("hang", lease_seconds=1.2))
+    outcome = helpers.outcome_of(run, renew=False)
+    assert outcome.status == "lost"
+    assert "lease" in outcome.message
+    assert helpers.left_of(run.pid) == []
+
+
+def test_run_goes_on_while_its_lease_is_renewed(scene, started, helpers):
+    """Renewals carry a run beyond its first lease."""
+    run = started(scene("hang", lease_seconds=1.0, deadline_seconds=2.5))
+    assert helpers.outcome_of(run).status == "failed"
+
+
+def test_run_counts_its_lease_from_when_the_renewal_was_sent(scene, started, helpers):
+    """A renewal that took long counts from its start: one of long ago renews nothing."""
+    run = started(scene("hang", lease_seconds=1.0))
+    run.renew(processes.boot_clock() - 60)
+    assert helpers.outcome_of(run, renew=False).status == "lost"
+
+
+def test_run_is_lost_when_its_runner_is_killed(scene, started, helpers):
+    """Nobody knows how far a killed runner came."""
+    run = started(scene("hang"))
+    helpers.until(lambda: any(isinstance(message, execution.Progress) for message in run.read()))
+    os.kill(runner_of(run), signal.SIGKILL)
+    assert helpers.outcome_of(run).status == "lost"
+    assert helpers.left_of(run.pid) == []
+
+
+def test_run_is_lost_when_its_supervisor_is_killed(scene, started, helpers):
+    """Without a supervisor the worker itself removes what is left, then tells."""
+    run = started(scene("hang"))
+    helpers.until(lambda: any(isinstance(message, execution.Progress) for message in run.read()))
+    os.kill(run.pid, signal.SIGKILL)
+    assert helpers.outcome_of(run).status == "lost"
+    assert helpers.left_of(run.pid) == []
+
+
+def test_run_leaves_nothing_when_closed_in_the_middle(scene, started, helpers):
+    """Closing a run ends it."""
+    run = started(scene("hang"))
+    helpers.until(lambda: any(isinstance(message, execution.Progress) for message in run.read()))
+    run.close()
+    assert helpers.left_of(run.pid) == []
+    assert not Path(f"/proc/{run.pid}").exists()
+
+
+def test_run_leaves_nothing_when_its_worker_is_killed(scene, driven, helpers):
+    """kill -9 of the worker ends its runs."""
+    driver = driven(scene("hang"))
+    helpers.until(lambda: helpers.left_of(driver.run_pid) and driver.run_pid in processes.parents().values())
+    os.kill(driver.process.pid, signal.SIGKILL)
+    helpers.until(lambda: not helpers.left_of(driver.run_pid))
+    helpers.until(lambda: not Path(f"/proc/{driver.run_pid}").exists())
+
+
+def test_run_frees_its_file_descriptors(job, started, helpers):
+    """Runs leave no descriptor open in the worker."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with execution.start(job(executor="scripted")) as run:
+            helpers.outcome_of(run)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_run_is_killed_by_close_when_its_supervisor_hangs(job, helpers):
+    """A stopped supervisor is not waited for longer than the grace time and five seconds."""
+    run = execution.start(job(executor="scripted", settings={"scripted": {"outcome": "hang"}}, cancel_grace_seconds=-4.0))
+    helpers.until(lambda: helpers.left_of(run.pid))
+    os.kill(run.pid, signal.SIGSTOP)
+    run.close()
+    assert helpers.left_of(run.pid) == []
+
+
+def test_runs_go_side_by_side(scene, started, helpers):
+    """Runs at the same time do not meet: each tells its own outcome."""
+    runs = [started(scene(outcome)) for outcome in ("succeeded", "failed", "succeeded")]
+    assert [helpers.outcome_of(run).status for run in runs] == ["succeeded", "failed", "succeeded"]
+
+
+def test_run_tells_an_unknown_executor_as_lost(job, started, helpers):
+    """A broken executor is told, not hung on."""
+    outcome = helpers.outcome_of(started(job(executor="nonesuch")))
+    assert outcome.status == "lost"
+    assert "nonesuch" in outcome.message
+
+
+def test_script_can_come_as_a_parameter(job, started, helpers):
+    """Tests steer the scripted executor by a tenant's parameter, too."""
+    scripted = {"outcome": "failed", "message": "as told"}
+    run = started(job(executor="scripted", variables={"apb_parameters": {"scripted": scripted}}))
+    assert helpers.outcome_of(run).message == "as told"
+
+
+def test_script_can_lose_its_run(job, started, helpers):
+    """The scripted outcome `lost` is a runner that dies."""
+    assert helpers.outcome_of(started(job(executor="scripted", settings={"scripted": {"outcome": "lost"}}))).status == "lost"
+
+
+def test_start_refuses_threads(job):
+    """The parent-death signal follows the thread that starts a run."""
+    errors = []
+
+    def start():
+        try:
+            execution.start(job(executor="scripted"))
+        except RuntimeError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert len(errors) == 1
+
+
+def test_start_removes_what_a_dead_supervisor_left(job, started, helpers, tmp_path, monkeypatch):
+    """A directory whose lock nobody holds goes, with the processes that were started in it."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    dead = tmp_path / "apb-run-1-dead0000"
+    dead.mkdir()
+    (dead / "lock").touch()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env={"TMPDIR": f"{dead}/tmp"}) as left:
+        helpers.until(lambda: helpers.processes_with(dead.name, ("environ",)))
+        helpers.outcome_of(started(job(executor="scripted")))
+        assert left.wait() == -signal.SIGKILL
+    assert not dead.exists()
+
+
+@pytest.mark.parametrize("payload", [1_000, 3_000_000])
+def test_run_takes_and_tells_values_of_any_size(job, started, helpers, payload):
+    """Neither a large job nor a large result gets stuck in a pipe."""
+    value = "x" * payload
+    run = started(job(executor="scripted", settings={"scripted": {"published": {"outputs": {"v": value}}}}))
+    assert helpers.outcome_of(run).published == {"outputs": {"v": value}}

@@ -1,0 +1,37 @@
+"""A run's environment holds what is listed, and nothing else of the worker's."""
+
+import sys
+from pathlib import Path
+
+from apb_broker.execution import environment
+
+
+def test_environment_of_run_leaves_secrets_behind():
+    """Database URL, keys, proxies with passwords and Python's switches do not reach a run."""
+    worker = {"DATABASE_URL": "x", "APB_KEY": "x", "AWS_SECRET": "x", "https_proxy": "x", "PYTHONPATH": "x", "ANSIBLE_VAULT_PASSWORD": "x"}
+    assert set(environment.of_run(worker)) == {"PATH", "LANG", "LC_ALL"}
+
+
+def test_environment_of_run_passes_what_operators_steer_ansible_with():
+    """Paths become absolute: a run has a directory of its own."""
+    made = environment.of_run({"ANSIBLE_COLLECTIONS_PATH": "build:/opt/c", "SSH_AUTH_SOCK": "/a", "HOME": "/h", "ANSIBLE_CONFIG": ""})
+    assert made["ANSIBLE_COLLECTIONS_PATH"] == f"{Path('build').absolute()}:/opt/c"
+    assert (made["SSH_AUTH_SOCK"], made["HOME"]) == ("/a", "/h")
+    assert "ANSIBLE_CONFIG" not in made
+
+
+def test_environment_of_run_finds_this_installations_ansible():
+    """The ansible-playbook beside this Python comes first."""
+    assert environment.of_run({"PATH": "/bin"})["PATH"] == f"{Path(sys.executable).parent}:/bin"
+
+
+def test_host_keys_are_checked_unless_the_operator_says_otherwise(monkeypatch):
+    """ansible-runner switches the check off; only the operator may."""
+    monkeypatch.delenv("ANSIBLE_HOST_KEY_CHECKING", raising=False)
+    runner = {"ANSIBLE_HOST_KEY_CHECKING": "False"}
+    environment.keep_host_key_checking(runner)
+    assert runner == {}
+    monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "False")
+    runner = {"ANSIBLE_HOST_KEY_CHECKING": "False"}
+    environment.keep_host_key_checking(runner)
+    assert runner == {"ANSIBLE_HOST_KEY_CHECKING": "False"}

@@ -1,0 +1,64 @@
+"""What events mean, where a real playbook for it would be long."""
+
+import pytest
+
+from apb_broker.execution.transcript import Transcript
+
+
+def stats(**values) -> dict:
+    return {"event": "playbook_on_stats", "event_data": {"processed": {"localhost": 1}, "artifact_data": {}, **values}}
+
+
+def failed(uuid="t", **result) -> dict:
+    return {"event": "runner_on_failed", "event_data": {"task": "T", "task_uuid": uuid, "host": "h1", "res": result}}
+
+
+def outcome(*events, status=0):
+    transcript = Transcript(lambda progress: None)
+    assert [transcript.handle(event) for event in events] == [False] * len(events)
+    return transcript.outcome(status)
+
+
+def test_outcome_names_the_host_that_is_not_this_one():
+    """Where something failed matters when there are several hosts."""
+    assert outcome(failed(msg="Task failed: Module failed: full"), stats(), status=2).message == "Task 'T' failed on h1: full"
+
+
+@pytest.mark.parametrize(("result", "reason"), [({}, "no reason was given"), ({"msg": ["a", 1]}, "['a', 1]"), ({"reason": "r"}, "r")])
+def test_outcome_takes_messages_of_any_shape(result, reason):
+    """Modules may say anything."""
+    assert outcome(failed(**result), stats(), status=2).message.endswith(f": {reason}")
+
+
+@pytest.mark.parametrize("events", [(), (stats(),)])
+def test_outcome_is_lost_when_a_signal_ended_the_playbook(events):
+    """Without an exit status nobody knows."""
+    assert outcome(*events, status=None).status == "lost"
+
+
+def test_outcome_is_lost_without_results():
+    """A success whose published values did not arrive is none: a binding would have no credentials."""
+    assert outcome().status == "lost"
+
+
+def test_outcome_refuses_published_values_of_another_shape():
+    """What is published is a mapping."""
+    assert outcome(stats(artifact_data={"apb_published": "x"})).status == "failed"
+
+
+def test_outcome_keeps_known_published_keys_only():
+    """Other keys of a role's making do not travel."""
+    published = outcome(stats(artifact_data={"apb_published": {"outputs": {}, "dashboard_url": "u", "x": 1}})).published
+    assert published == {"outputs": {}, "dashboard_url": "u"}
+
+
+def test_outcome_tells_the_playbooks_own_error_without_its_source():
+    """A syntax error is told with its place, not with lines that may hold anything."""
+    lines = ["PLAY", "[ERROR]: broken", "Origin: /p.yml:1:2", "", "1 password: x"]
+    events = [{"event": "verbose", "stdout": line} for line in lines]
+    assert outcome(*events, status=4).message == "The playbook could not be run: broken\n(/p.yml:1:2)"
+
+
+def test_outcome_without_any_word_tells_the_status():
+    """Never an empty message for a failure."""
+    assert outcome(status=5).message == "The playbook ended with status 5 and no word"
