@@ -18,8 +18,11 @@ from ansible_collections.apb.catalog.plugins.module_utils import service_yaml
 from ansible_collections.apb.catalog.plugins.module_utils.service_errors import ParameterError, ServiceError, shown
 from ansible_collections.apb.catalog.plugins.module_utils.service_narrowing import narrowed
 from ansible_collections.apb.catalog.plugins.module_utils.service_schema import SERVICE_SCHEMA
+from ansible_collections.apb.catalog.plugins.module_utils.service_schemas import osb_schemas
 
 INSTANCE_FIELDS = ("host", "id", "name", "names", "placement", "ports")  # what `connection` may read: nothing secret
+
+LARGEST_SCHEMA_BYTES = 64_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +186,7 @@ def _service(raw: dict, role: str, version: str) -> Service:
         connection={name: value for name, value in raw.get("connection", {}).items() if name != "late"},
         examples=tuple(raw.get("examples", ())),
     )
+    _check_published_size(service)
     _check_examples(service)
     return service
 
@@ -348,6 +352,16 @@ def _check_parameter_read(field: str, name: str, declared: dict) -> None:
         raise _Wrong(field, f"'parameters.{name}': {_unknown_parameter(name, declared)}")
     if declared[name].get("x-sensitive"):
         raise _Wrong(field, f"'parameters.{name}' is sensitive and cannot be read here")
+
+
+def _check_published_size(service: Service) -> None:
+    """OSB 2.17, "Schemas Object": each schema at most 64 kB."""
+    for index, plan in enumerate(service.plans):
+        for uses in osb_schemas(plan).values():
+            if any(len(json.dumps(schema).encode()) > LARGEST_SCHEMA_BYTES for schema in uses.values()):
+                raise _Wrong(
+                    f"plans[{index}].parameters", f"make a schema of more than {LARGEST_SCHEMA_BYTES} bytes, which platforms refuse"
+                )
 
 
 def _check_examples(service: Service) -> None:
