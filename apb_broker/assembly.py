@@ -1,12 +1,10 @@
 """Puts one process together: logging, configuration, keys, database and catalog of a state directory."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
+from apb_broker import logs
 from apb_broker.catalog import config as configuration
 from apb_broker.catalog.catalog import Catalog
 from apb_broker.lifecycle.broker import Broker
@@ -26,27 +24,10 @@ class Assembled:
 
 def assemble(state_dir: Path | None = None, database_url: str | None = None) -> Assembled:
     """Reads the state directory's configuration. The database URL leaves the environment: runs must not inherit it."""
-    configure_logging()
+    logs.configure()
     state = StateDirectory(state_dir)
     config = configuration.load(state.config_file)
     url = database_url or state.database_url()
     os.environ.pop("DATABASE_URL", None)
     database = Database(url, Keyring.load(state.key_file))
     return Assembled(Broker(database, Catalog.load(config), config.settings), config, url)
-
-
-def configure_logging() -> None:
-    """Constant messages with keys and values: lines for people on a terminal, JSON for programs."""
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(ensure_ascii=False)
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

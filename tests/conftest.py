@@ -1,5 +1,6 @@
 """What all tests share: a real PostgreSQL of the suite's own, and a broker on it that offers the real roles."""
 
+import base64
 import os
 import shutil
 import tempfile
@@ -46,20 +47,23 @@ def database_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def keyring() -> Keyring:
-    """A key for sealed columns."""
-    return Keyring({"test": os.urandom(32)})
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with the key for sealed columns."""
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.touch(mode=0o600)
+    path.write_text(f"test {base64.b64encode(os.urandom(32)).decode()}\n")
+    return path
 
 
 @pytest.fixture
-def broker(database_url: str, keyring: Keyring, tmp_path: Path) -> Iterator[Broker]:
+def broker(database_url: str, key_file: Path, tmp_path: Path) -> Iterator[Broker]:
     """A broker on an empty database, offering redis on five ports of this machine."""
     (tmp_path / "apb.yml").write_text(CONFIG.format(directory=tmp_path))
     password = tmp_path / "admin.password"
     password.touch(mode=0o600)
     password.write_text("secret of the operator")
     config = configuration.load(tmp_path / "apb.yml")
-    database = Database(database_url, keyring)
+    database = Database(database_url, Keyring.load(key_file))
     with database.engine.begin() as connection:
         connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations")
     yield Broker(database, Catalog.load(config), config.settings)

@@ -53,7 +53,9 @@ def deprovision(broker: Broker, instance_id: str = "i1") -> Accepted:
 
 def bind(broker: Broker, instance_id: str = "i1", binding_id: str = "b1", **changes: Any) -> Accepted:
     """Accepts a binding."""
-    return bindings.bind(broker, Bind(**{"instance_id": instance_id, "binding_id": binding_id, **ids(broker), "requested_by": "ann", **changes}))
+    return bindings.bind(
+        broker, Bind(**{"instance_id": instance_id, "binding_id": binding_id, **ids(broker), "requested_by": "ann", **changes})
+    )
 
 
 def unbind(broker: Broker, instance_id: str = "i1", binding_id: str = "b1") -> Accepted:

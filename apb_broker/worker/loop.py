@@ -152,6 +152,7 @@ class Worker:
     def _renew(self) -> None:
         if not self._running or time.monotonic() < self._next_renewal:
             return
+        asked_at = execution.boot_clock()  # before the database is asked: its delay never extends what the supervisor grants
         held = operations.renew(self._broker, {id_: running.work.epoch for id_, running in self._running.items()})
         self._next_renewal = time.monotonic() + self._broker.settings.lease_seconds / 5
         for id_, running in list(self._running.items()):
@@ -161,7 +162,7 @@ class Worker:
                 del self._running[id_]
                 continue
             if running.result is None:
-                running.run.renew()
+                running.run.renew(at=asked_at)
                 if held[id_]:
                     running.run.cancel()
 

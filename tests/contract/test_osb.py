@@ -50,7 +50,12 @@ def test_request_identity_is_echoed_also_on_errors(platform: Platform) -> None:
 def test_catalog_names_service_and_plan(platform: Platform) -> None:
     """Catalog Management: services with id, name, description, bindable and plans."""
     service = platform.call("GET", "/v2/catalog").json["services"][0]
-    assert (service["name"], service["bindable"], service["instances_retrievable"], service["bindings_retrievable"]) == ("redis", True, True, True)
+    assert (service["name"], service["bindable"], service["instances_retrievable"], service["bindings_retrievable"]) == (
+        "redis",
+        True,
+        True,
+        True,
+    )
     assert service["plans"][0]["schemas"]["service_instance"]["create"]["parameters"]["$schema"]
 
 

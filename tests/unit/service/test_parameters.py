@@ -99,7 +99,7 @@ def test_create_fills_defaults(plan):
 
 
 @pytest.mark.parametrize(
-    "password", ["hush", "x" * 129, "with blank in it", "hush-hush\n", 12345678, ["hush-hush"], {"hush": "hush"}, None]
+    "password", ["hush", "x" * 129, "ümlaut-in-it", "hush-hush\n", 12345678, ["hush-hush"], {"hush": "hush"}, None]
 )
 def test_sensitive_value_is_never_in_a_message(plan, password):
     """Whatever is wrong with a sensitive parameter, neither the text nor the error's attributes hold the value."""

@@ -1,0 +1,181 @@
+"""The worker's loop as a process of its own, on a real PostgreSQL, with the scripted executor in Ansible's place."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from apb_broker.lifecycle import operations
+from apb_broker.lifecycle.broker import Broker
+from tests import scenarios
+
+DRIVER = Path(__file__).parent / "driver.py"
+LEASE = {"executor": "scripted", "lease_seconds": 2, "grace_seconds": 0.5, "cancel_grace_seconds": 1}
+
+
+class Workers:
+    """Starts workers whose runs do what a script says; ends them all."""
+
+    def __init__(self, arguments: list[str], config: str, directory: Path) -> None:
+        self._arguments, self._config, self._directory = arguments, config, directory
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, owner: str = "w", drain_seconds: float = 30, **script: Any) -> subprocess.Popen[bytes]:
+        """A worker all of whose runs follow that script."""
+        path = self._directory / f"apb-{len(self._started)}.yml"
+        settings = json.dumps({"scripted": script})
+        path.write_text(self._config.replace("{name: apb.catalog.redis}", f"{{name: apb.catalog.redis, settings: {settings}}}"))
+        command = [sys.executable, str(DRIVER), str(path), *self._arguments, owner, str(drain_seconds)]
+        process = subprocess.Popen(command, start_new_session=True)
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Nothing a test started stays."""
+        for process in self._started:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def workers(broker: Broker, database_url: str, key_file: Path, tmp_path: Path) -> Iterator[Workers]:
+    """A place to start workers for the broker from."""
+    config = (tmp_path / "apb.yml").read_text() + f"settings: {json.dumps(LEASE)}\n"
+    found = Workers([database_url, str(key_file)], config, tmp_path)
+    yield found
+    found.end()
+
+
+def wait(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Until the condition holds; fails when it does not in time."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def wait_for(broker: Broker, operation_id: str | None, state: str) -> None:
+    """Until an operation has that state."""
+    wait(lambda: scenarios.state(broker, operation_id) == state)
+
+
+def epoch(broker: Broker, operation_id: str | None) -> int:
+    """The epoch of an operation's latest claim."""
+    with broker.database.unit() as unit:
+        row = unit.operation(operation_id or "")
+        assert row is not None
+        return row.epoch
+
+
+def descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """All processes of a worker's runs."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def test_worker_runs_what_is_accepted(broker: Broker, workers: Workers) -> None:
+    """An accepted operation is run to its end, its progress is kept."""
+    workers.start(progress=["Make the directory", "Start the server"])
+    accepted = scenarios.provision(broker)
+    wait_for(broker, accepted.operation_id, "succeeded")
+    with broker.database.unit() as unit:
+        lines = [line.text for line in unit.progress(accepted.operation_id or "")]
+    assert lines == ["provision accepted", "Make the directory", "Start the server", "succeeded"]
+
+
+def test_worker_killed_in_a_run_is_succeeded_by_another(broker: Broker, workers: Workers) -> None:
+    """After SIGKILL the run's processes are gone, and another worker runs the operation again with a higher epoch."""
+    first = workers.start("first", outcome="hang")
+    accepted = scenarios.provision(broker)
+    wait_for(broker, accepted.operation_id, "running")
+    wait(lambda: len(descendants(first)) >= 2)
+    of_the_run, lost = descendants(first), epoch(broker, accepted.operation_id)
+    first.kill()
+    workers.start("second")
+    wait_for(broker, accepted.operation_id, "succeeded")
+    assert epoch(broker, accepted.operation_id) > lost
+    assert psutil.wait_procs(of_the_run, timeout=5)[1] == []
+
+
+def test_worker_that_wakes_up_after_its_lease_changes_nothing(broker: Broker, workers: Workers) -> None:
+    """A worker stopped beyond its lease: its run is killed meanwhile, its result refused, its successor's stays."""
+    first = workers.start("first", outcome="hang")
+    accepted = scenarios.provision(broker)
+    wait(lambda: len(descendants(first)) >= 2)
+    of_the_run = descendants(first)
+    first.send_signal(signal.SIGSTOP)
+    workers.start("second")
+    wait_for(broker, accepted.operation_id, "succeeded")
+    taken_over = epoch(broker, accepted.operation_id)
+    # The stopped worker cannot reap its children: dead ones are zombies until it goes on.
+    wait(lambda: all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in of_the_run))
+    first.send_signal(signal.SIGCONT)
+    wait(lambda: descendants(first) == [])
+    assert scenarios.state(broker, accepted.operation_id) == "succeeded"
+    assert epoch(broker, accepted.operation_id) == taken_over
+    assert first.poll() is None
+
+
+def test_deprovision_during_a_run_kills_it(broker: Broker, workers: Workers) -> None:
+    """Every process of the canceled run is gone before the removal begins; the provision ends failed."""
+    process = workers.start(outcome="hang")
+    creation = scenarios.provision(broker)
+    wait(lambda: len(descendants(process)) >= 2)
+    of_the_run = descendants(process)
+    removal = scenarios.deprovision(broker)
+    wait_for(broker, creation.operation_id, "failed")
+    assert [p for p in of_the_run if p.is_running()] == []
+    wait_for(broker, removal.operation_id, "running")
+
+
+def test_stopping_worker_finishes_what_it_runs(broker: Broker, workers: Workers) -> None:
+    """SIGTERM: nothing more is claimed, the run in progress ends as it would have, then the worker exits with 0."""
+    process = workers.start(delay_seconds=1.5)
+    accepted = scenarios.provision(broker)
+    wait(lambda: len(descendants(process)) >= 2)
+    process.send_signal(signal.SIGTERM)
+    later = scenarios.provision(broker, "i2")
+    assert process.wait(20) == 0
+    assert scenarios.state(broker, accepted.operation_id) == "succeeded"
+    assert scenarios.state(broker, later.operation_id) == "queued"
+
+
+def test_stopping_worker_hands_back_what_takes_too_long(broker: Broker, workers: Workers) -> None:
+    """After its drain time the run is ended and its operation put back for another worker."""
+    process = workers.start(drain_seconds=0.5, outcome="hang")
+    accepted = scenarios.provision(broker)
+    wait(lambda: len(descendants(process)) >= 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert scenarios.state(broker, accepted.operation_id) == "queued"
+    workers.start("second")
+    wait_for(broker, accepted.operation_id, "succeeded")
+
+
+def test_run_that_dies_is_run_again(broker: Broker, workers: Workers) -> None:
+    """A run whose outcome nobody knows is put back with a back-off, not failed."""
+    workers.start(outcome="lost")
+    accepted = scenarios.provision(broker)
+    wait(lambda: epoch(broker, accepted.operation_id) > 0 and scenarios.state(broker, accepted.operation_id) == "queued")
+    with broker.database.unit() as unit:
+        assert any("run again" in line.text for line in unit.progress(accepted.operation_id or ""))
+
+
+def test_worker_survives_what_it_cannot_run(broker: Broker, workers: Workers) -> None:
+    """An operation whose target left apb.yml ends failed, with a sentence that says so; the worker goes on."""
+    accepted = scenarios.provision(broker)
+    with broker.database.unit() as unit:
+        row = unit.instance("i1")
+        assert row is not None
+        row.placement = {**row.placement, "target": "moved"}
+    workers.start()
+    wait_for(broker, accepted.operation_id, "failed")
+    assert "apb.yml" in operations.status(broker, "i1", None, None)["description"]
+    assert scenarios.provision(broker, "i2").operation_id is not None
+    wait(lambda: operations.status(broker, "i2", None, None)["state"] == "succeeded")
