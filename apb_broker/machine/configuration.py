@@ -1,0 +1,127 @@
+"""What this machine starts with: a working apb.yml, the admin's credentials and the key to what is sealed in the database.
+
+Only what is missing is written, nothing is ever overwritten: from then on the files are the operator's. What apb.yml
+may say, and whether it is right, is left to `apb_broker.catalog.config`.
+"""
+
+import base64
+import json
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from apb_broker.machine import files
+from apb_broker.machine.errors import ConfigurationError
+from apb_broker.machine.state import StateDirectory, new_password
+
+DEFAULT_LISTEN = "127.0.0.1:8780"
+ADMIN = "admin"
+KEY_BYTES = 32
+
+APB_YML = """\
+# Written by the first `apb up`; yours from now on. `apb config check` says whether it is right.
+apb: 1
+listen: {listen}
+users:
+  - {{name: admin, password_file: admin.password, roles: [platform, operator]}}
+roles:
+  - {{name: apb.catalog.redis}}
+targets:
+  local:
+    mode: host
+    hosts: [{{name: localhost, address: 127.0.0.1}}]
+    ports: 21000-21999
+    directory: {directory}
+offers:
+  - {{plan: redis/redis-standard, mode: host, targets: [local]}}
+"""
+
+
+def first_configuration(state: StateDirectory, listen: str | None = None) -> None:
+    """Writes what is missing. Raises ConfigurationError, also when `listen` is not what an apb.yml that was there says."""
+    _refuse_a_lost_key(state)
+    if state.config_file.exists():
+        _refuse_another_listen(state, listen)
+    else:
+        chosen = listen or DEFAULT_LISTEN
+        host_and_port(chosen)
+        files.write_private(state.config_file, APB_YML.format(listen=json.dumps(chosen), directory=json.dumps(str(state.host))))
+    ensure_key(state.key_file)
+    _ensure_admin(state)
+
+
+def ensure_key(path: Path) -> None:
+    """Writes a key file with one new key (`label base64key`) when there is none."""
+    if not path.exists():
+        files.write_private(path, f"key-1 {base64.b64encode(os.urandom(KEY_BYTES)).decode()}\n")
+
+
+def _refuse_a_lost_key(state: StateDirectory) -> None:
+    # A new key would let the broker start, and then fail on every sealed value of the old one.
+    if not state.key_file.exists() and state.embedded().exists():
+        raise ConfigurationError(f"{state.key_file} is gone, but what {state.postgres} holds is sealed with it: restore it from a backup")
+
+
+def _ensure_admin(state: StateDirectory) -> None:
+    """The password file is what the broker reads, admin.json what the client reads; each can be made from the other."""
+    if not state.password_file.exists():
+        files.write_private(state.password_file, (_password_of(state.admin_file) or new_password()) + "\n")
+    if not state.admin_file.exists():
+        password = state.password_file.read_text(encoding="utf-8").rstrip("\n")
+        admin = {"url": base_url(configured_listen(state)), "username": ADMIN, "password": password}
+        files.write_private(state.admin_file, json.dumps(admin, indent=2) + "\n")
+
+
+def _password_of(admin_file: Path) -> str | None:
+    try:
+        password = json.loads(admin_file.read_text(encoding="utf-8"))["password"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return password if isinstance(password, str) else None
+
+
+def _refuse_another_listen(state: StateDirectory, listen: str | None) -> None:
+    configured = configured_listen(state)
+    if listen is not None and listen != configured:
+        raise ConfigurationError(f"{state.config_file} says listen: {configured}, not {listen}: change it there and leave --listen away")
+
+
+def configured_listen(state: StateDirectory) -> str:
+    """The address that apb.yml names. Raises ConfigurationError."""
+    try:
+        document = yaml.safe_load(state.config_file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{state.config_file}{where} is not YAML") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{state.config_file} cannot be read: {type(error).__name__}") from error
+    listen = document.get("listen", DEFAULT_LISTEN) if isinstance(document, dict) else DEFAULT_LISTEN
+    host_and_port(str(listen))
+    return str(listen)
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """`127.0.0.1:8780` or `[::1]:8780` as a pair. Raises ConfigurationError."""
+    try:
+        parts = urlsplit("//" + listen)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port or parts.netloc != listen or "@" in listen:
+        raise ConfigurationError(f"listen: '{listen}' is not of the form address:port, such as {DEFAULT_LISTEN}")
+    return host, port
+
+
+def reachable(listen: str) -> tuple[str, int]:
+    """Where this machine itself reaches what listens there: the any-addresses are no destinations."""
+    host, port = host_and_port(listen)
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - compared, not bound
+
+
+def base_url(listen: str) -> str:
+    """The URL that a client on this machine uses."""
+    host, port = reachable(listen)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
