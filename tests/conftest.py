@@ -1,9 +1,11 @@
 """What all tests share: a real PostgreSQL of the suite's own, and a broker on it that offers the real roles."""
 
 import base64
+import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from apb_broker.catalog import config as configuration
 from apb_broker.catalog.catalog import Catalog
 from apb_broker.lifecycle.broker import Broker
+from apb_broker.machine.postgres import EmbeddedPostgres
 from apb_broker.storage.database import Database
 from apb_broker.storage.migrate import migrate
 from apb_broker.storage.sealing import Keyring
@@ -29,21 +32,33 @@ offers: [{{plan: redis/redis-standard, mode: host, targets: [local]}}]
 """
 
 
-@pytest.fixture
-def short_directory() -> Iterator[Path]:
-    """A directory that other users can reach and whose name leaves room for a socket path (107 bytes)."""
+@contextlib.contextmanager
+def short_path() -> Iterator[Path]:
+    """A directory that other users can pass and whose name leaves room for a socket path (107 bytes)."""
     path = Path(tempfile.mkdtemp(prefix="apb", dir="/tmp"))
     path.chmod(0o711)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """Such a directory for one test."""
+    with short_path() as path:
+        yield path
 
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """A database of the suite's own, with the newest tables."""
-    url = os.environ["APB_TEST_DATABASE_URL"]
-    migrate(url)
-    yield url
+    """A PostgreSQL of the suite's own, with the newest tables."""
+    with short_path() as directory:
+        server = EmbeddedPostgres(directory / "postgres", log_file=directory / "postgres.log")
+        url = server.start(lambda _sentence: None, time.sleep)
+        migrate(url)
+        yield url
+        server.stop()
 
 
 @pytest.fixture(scope="session")
