@@ -8,7 +8,7 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check format test clean
+.PHONY: help venv demo check migration format test clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ check: venv  ## format, lint, types, import rules, drift between code and docs (
 	$(RUN)ansible-lint --offline -q
 	$(RUN)antsibull-changelog lint
 	$(RUN)pytest -q tests/unit
+
+migration: venv  ## write the next database migration: make migration m="what it does"
+	$(RUN)python tools/make-migration "$(m)"
+	$(RUN)ruff format -q apb_broker/storage/migrations
 
 format: venv  ## rewrite the code as the checks want it
 	$(RUN)ruff format . && $(RUN)ruff check --fix .

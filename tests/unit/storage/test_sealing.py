@@ -1,0 +1,59 @@
+"""Sealed values: the key file, and what does not open."""
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+
+from apb_broker.storage import errors
+from apb_broker.storage.sealing import Keyring
+
+
+def key_file(path: Path, *lines: str, mode: int = 0o600) -> Path:
+    """A key file with these lines."""
+    path.write_text("\n".join(lines))
+    path.chmod(mode)
+    return path
+
+
+def key() -> str:
+    """A key as a key file has it."""
+    return base64.b64encode(os.urandom(32)).decode()
+
+
+def test_sealed_value_opens_in_its_place_only() -> None:
+    """The place is authenticated with the value."""
+    ring = Keyring({"k1": os.urandom(32)})
+    token = ring.seal({"password": "hush"}, "instances/i1/secrets")
+    assert "hush" not in token
+    assert ring.open(token, "instances/i1/secrets") == {"password": "hush"}
+    with pytest.raises(errors.WrongKey):
+        ring.open(token, "instances/i2/secrets")
+
+
+def test_last_key_seals_and_earlier_ones_open(tmp_path: Path) -> None:
+    """A key is added by a line at the end; what the old one sealed still opens."""
+    first, second = f"k1 {key()}", f"k2 {key()}"
+    token = Keyring.load(key_file(tmp_path / "keys", first)).seal("x", "p")
+    both = Keyring.load(key_file(tmp_path / "keys", first, second))
+    assert both.open(token, "p") == "x"
+    assert both.seal("x", "p").startswith("k2:")
+    with pytest.raises(errors.WrongKey, match="k1"):
+        Keyring.load(key_file(tmp_path / "keys", second)).open(token, "p")
+
+
+@pytest.mark.parametrize("line", ["k1", "k1 short", "k1 c2hvcnQ=", "a:b " + "A" * 44])
+def test_malformed_key_file_is_refused_without_showing_it(tmp_path: Path, line: str) -> None:
+    """The message names file, line and form, never the key."""
+    with pytest.raises(errors.KeyFileError, match="line 1") as caught:
+        Keyring.load(key_file(tmp_path / "keys", line))
+    assert line.partition(" ")[2] not in str(caught.value) or line == "k1"
+
+
+def test_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    """The message says the command that closes it."""
+    with pytest.raises(errors.KeyFileError, match="chmod 600"):
+        Keyring.load(key_file(tmp_path / "keys", f"k1 {key()}", mode=0o640))
+    with pytest.raises(errors.KeyFileError, match="cannot be read"):
+        Keyring.load(tmp_path / "none")
