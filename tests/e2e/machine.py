@@ -1,0 +1,162 @@
+"""A whole apb on this machine for tests: `apb up` in a directory of its own, the command line, power loss, and the cleaning up."""
+
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import redis
+
+APB = [sys.executable, "-m", "apb_cli.main"]
+
+
+def wait(condition: Callable[[], object], seconds: float = 60, what: str = "it") -> Any:
+    """Until the condition holds; its value. Fails when it does not in time."""
+    give_up = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < give_up, f"{what} did not happen within {seconds} s"
+        time.sleep(0.05)
+    return value
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Machine:
+    """One state directory and what runs on it."""
+
+    def __init__(self, state: Path, first_port: int = 22000) -> None:
+        self.state = state
+        self.environment = {**os.environ, "APB_STATE_DIR": str(state), "NO_COLOR": "1"}
+        self.environment.pop("DATABASE_URL", None)
+        self.listen = f"127.0.0.1:{free_port()}"
+        self.up: subprocess.Popen[bytes] | None = None
+        self._ports = f"{first_port}-{first_port + 99}"
+
+    @property
+    def instances(self) -> Path:
+        """Where instances have their directories."""
+        return self.state / "host" / "instances"
+
+    def start(self) -> None:
+        """`apb up`, until it answers."""
+        log = (self.state / "up.log").open("ab")
+        self.up = subprocess.Popen([*APB, "up", "--listen", self.listen], env=self.environment, stdout=log, stderr=log)
+        wait(lambda: self.call("marketplace").returncode == 0 or self._died(), 120, "the start of apb up")
+
+    def _died(self) -> bool:
+        assert self.up is not None
+        assert self.up.poll() is None, (self.state / "up.log").read_text()
+        return False
+
+    def stop(self) -> None:
+        """SIGTERM to `apb up`; instances keep running."""
+        if self.up is not None and self.up.poll() is None:
+            self.up.send_signal(signal.SIGTERM)
+            assert self.up.wait(90) == 0
+
+    def call(self, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Any apb command."""
+        return subprocess.run([*APB, *words], env=self.environment, capture_output=True, text=True, input=stdin, timeout=300)
+
+    def apb(self, *words: str, stdin: str | None = None) -> Any:
+        """An apb command that has to succeed; what it prints, as JSON."""
+        done = self.call(*words, "-o", "json", stdin=stdin)
+        assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def slug(self, name: str) -> str:
+        """The name of an instance on this machine."""
+        from ansible_collections.apb.catalog.plugins.module_utils import service
+
+        (found,) = self.apb("instances", name)
+        return service.slug(found["service"], found["id"])
+
+    def supervisor(self) -> psutil.Process | None:
+        """The supervisord of this directory."""
+        with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
+            return psutil.Process(int((self.state / "host/supervisor/supervisord.pid").read_text()))
+        return None
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs on this directory: broker, worker, PostgreSQL, supervisord, instances."""
+        roots = [psutil.Process(self.up.pid)] if self.up is not None and self.up.poll() is None else []
+        supervisor = self.supervisor()
+        if supervisor is not None:
+            roots.append(supervisor)
+        found = {process.pid: process for root in roots for process in [root, *root.children(recursive=True)]}
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if str(self.state) in " ".join(process.cmdline()) or process.cwd().startswith(str(self.state)):
+                    found[process.pid] = process
+        return list(found.values())
+
+    def power_loss(self) -> None:
+        """SIGKILL to all of it at once."""
+        found = self.processes()
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self.up is not None:
+            self.up.wait()
+        wait(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in found), 20, "the end of all processes")
+
+    def remove(self) -> None:
+        """Nothing of it stays: processes, system users, files."""
+        self.power_loss()
+        if os.geteuid() == 0 and self.instances.is_dir():
+            for path in self.instances.iterdir():
+                with contextlib.suppress(KeyError):
+                    subprocess.run(["userdel", pwd.getpwuid(path.stat().st_uid).pw_name], capture_output=True, check=False)
+        shutil.rmtree(self.state, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def machine() -> Iterator[Machine]:
+    """A machine that nothing is left of."""
+    state = Path(tempfile.mkdtemp(prefix="apb-e2e-", dir="/tmp")) / "s"
+    state.parent.chmod(0o711)
+    state.mkdir(mode=0o711)
+    (state / "lock").touch(mode=0o600)  # marks the directory as ours, since the log of `apb up` lies in it first
+    made = Machine(state)
+    try:
+        yield made
+    finally:
+        made.remove()
+        shutil.rmtree(state.parent, ignore_errors=True)
+
+
+def login(credentials: dict[str, Any]) -> redis.Redis:
+    """A real client with exactly what a binding returned."""
+    return redis.Redis.from_url(credentials["uri"], socket_timeout=5)
+
+
+def servers_in(directory: Path) -> list[psutil.Process]:
+    """The processes that work in a directory."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cwd() == str(directory):
+                found.append(process)
+    return found

@@ -1,0 +1,168 @@
+"""A real Redis through the broker, by the command line and real clients."""
+
+import os
+import pwd
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from tests.e2e.machine import Machine, is_open, login, servers_in, wait
+
+
+def test_redis_from_request_to_removal(up: Machine) -> None:
+    """Provision, bind, use, update without a restart, unbind, deprovision; nothing is left."""
+    made = up.apb("provision", "redis", "redis-standard", "life", "-p", "memory=0.5", "-p", "host=redis.test.cn")
+    assert made["connection"]["dns_name"] == "redis.test.cn"
+    port = made["connection"]["port"]
+    slug = up.slug("life")
+    directory = up.instances / slug
+    credentials = up.apb("bind", "life", "app")["credentials"]
+    reader = up.apb("bind", "life", "report", "-p", "access=read")["credentials"]
+    with login(credentials) as client, login(reader) as reading:
+        assert client.set("a", "1")
+        assert reading.get("a") == b"1"
+        for refused in (
+            lambda: client.config_get("*"),
+            lambda: reading.set("a", "2"),
+            lambda: client.acl_list(),
+            lambda: client.shutdown(),
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                refused()
+
+        (server,) = servers_in(directory)
+        if os.geteuid() == 0:
+            assert server.username().startswith("apb-")
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert client.info("memory")["maxmemory"] == 2**29
+        up.apb("update", "life", "-p", "memory=1.5")
+        assert client.info("memory")["maxmemory"] == 3 * 2**29
+        assert [process.pid for process in servers_in(directory)] == [server.pid]
+
+        up.apb("unbind", "life", "app")
+        with pytest.raises(redis.exceptions.ConnectionError):  # the open connection is closed
+            client.connection_pool.get_connection().can_read(timeout=5)
+            client.ping()
+    with login(credentials) as client, pytest.raises(redis.exceptions.AuthenticationError):
+        client.ping()
+
+    up.apb("deprovision", "life", "--yes")
+    assert not is_open(port)
+    assert not directory.exists()
+    assert servers_in(directory) == []
+    assert not [user.pw_name for user in pwd.getpwall() if slug in user.pw_name]
+    assert up.call("credentials", "life", "report").returncode == 3
+
+
+def test_default_account_has_the_tenants_password_and_no_admin_rights(up: Machine) -> None:
+    """`password` is that of the instance's default account, also when it looks like a template."""
+    password = "{{ lookup('pipe','touch pwned') }}"
+    stdin = f'{{"memory": 0.1, "password": "{password}"}}'
+    made = up.apb("provision", "redis", "redis-standard", "own", "--parameters-file", "-", stdin=stdin)
+    with redis.Redis(port=made["connection"]["port"], password=password) as client:
+        assert client.set("a", "1")
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.acl_setuser("other", enabled=True, nopass=True)
+    assert not list(up.state.parent.rglob("pwned"))
+    assert not Path("pwned").exists()
+    up.apb("deprovision", "own", "--yes")
+
+
+def test_accounts_survive_a_restart_of_the_server(up: Machine) -> None:
+    """A server that dies comes back by itself, with its accounts and its data."""
+    up.apb("provision", "redis", "redis-standard", "again", "-p", "memory=0.1")
+    credentials = up.apb("bind", "again", "app")["credentials"]
+    with login(credentials) as client:
+        client.set("kept", "yes")
+        wait(lambda: client.info("persistence").get("aof_pending_bio_fsync", 0) == 0)
+    (server,) = servers_in(up.instances / up.slug("again"))
+    server.terminate()
+    psutil.wait_procs([server], timeout=20)
+
+    def value() -> object:
+        try:
+            with login(credentials) as again:
+                return again.get("kept")
+        except (redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError):
+            return None
+
+    assert wait(value) == b"yes"
+    up.apb("deprovision", "again", "--yes")
+
+
+def test_deprovision_while_provisioning_leaves_nothing(up: Machine) -> None:
+    """DELETE during a provision: the run's processes are gone, so is the instance; the provision ended failed."""
+    accepted = up.apb("provision", "redis", "redis-standard", "hasty", "-p", "memory=0.1", "--no-wait")
+    port = accepted["connection"]["port"]
+    creation = accepted["operation"]["id"] if isinstance(accepted["operation"], dict) else accepted["operation"]
+    slug = up.slug("hasty")
+    wait(lambda: [line for line in up.apb("operations") if line["id"] == creation and line["state"] == "running"])
+    up.apb("deprovision", "hasty", "--yes")
+    (ended,) = [line for line in up.apb("operations") if line["id"] == creation]
+    assert ended["state"] == "failed"
+    assert not is_open(port)
+    assert not (up.instances / slug).exists()
+    assert not [p for p in up.processes() if "ansible" in " ".join(p.cmdline())]
+
+
+def test_secrets_are_nowhere_but_in_their_places(up: Machine) -> None:
+    """Canaries are looked for in arguments, environments, files and logs, during the runs and after them."""
+    canary = "canary-of-a-tenant-0123456789"
+    stop, seen = threading.Event(), set()
+    known = [canary]
+
+    def watch() -> None:
+        while not stop.is_set():
+            for proc in Path("/proc").glob("[0-9]*"):
+                for name in ("cmdline", "environ"):
+                    try:
+                        content = (proc / name).read_bytes()
+                    except OSError:
+                        continue
+                    seen.update(f"{proc.name}/{name}" for secret in known if secret.encode() in content and int(proc.name) != os.getpid())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        made = up.call(
+            "provision", "redis", "redis-standard", "hush", "--parameters-file", "-", stdin=f'{{"memory": 0.1, "password": "{canary}"}}'
+        )
+        assert made.returncode == 0, made.stderr
+        bound = up.apb("bind", "hush", "app")["credentials"]
+        known.append(bound["password"])
+        bad = up.call("update", "hush", "--parameters-file", "-", stdin=f'{{"password": "{canary}x"}}')
+        shown = up.call("instances", "hush", "-o", "json").stdout + up.call("logs", "hush").stdout + made.stdout + made.stderr + bad.stderr
+    finally:
+        stop.set()
+        watcher.join()
+    known += [secret for secret in secrets_of(up, "hush") if secret not in known]
+    assert seen == set()
+    assert not [secret for secret in known if secret in shown]
+    assert bad.returncode == 4
+    leaks = [path for path in files_of(up) if any(secret.encode() in path.read_bytes() for secret in known)]
+    assert leaks == []
+    up.apb("deprovision", "hush", "--yes")
+
+
+def secrets_of(up: Machine, name: str) -> list[str]:
+    """The generated passwords of an instance, as the database's owner can unseal them."""
+    from apb_broker import assembly
+
+    (found,) = up.apb("instances", name)
+    assembled = assembly.assemble(up.state)
+    with assembled.broker.database.unit() as unit:
+        row = unit.instance(found["id"])
+        assert row is not None
+        values = list(row.secrets.values())
+    assembled.broker.database.close()
+    assert len(values) == 2
+    return values
+
+
+def files_of(up: Machine) -> list[Path]:
+    """Everything on this machine that a run could have written to."""
+    places = (up.state, Path("/dev/shm"), Path.home() / ".ansible")
+    return [path for place in places if place.exists() for path in place.rglob("*") if path.is_file() and not path.is_symlink()]
