@@ -72,7 +72,7 @@ def binding(instance: http.JSON, name: str) -> http.JSON:
     if len(found) > 1:
         ids = ", ".join(str(binding["id"]) for binding in found)
         raise errors.Refused(f"instance '{label(instance)}' has several bindings '{name}': give the id, one of {ids}")
-    return found[0]
+    return dict(found[0])
 
 
 def label(thing: http.JSON) -> str:

@@ -90,7 +90,7 @@ class Machine:
         """The name of an instance on this machine."""
         from ansible_collections.apb.catalog.plugins.module_utils import service
 
-        (found,) = self.apb("instances", name)
+        found = self.apb("instances", name)
         return service.slug(found["service"], found["id"])
 
     def supervisor(self) -> psutil.Process | None:

@@ -19,7 +19,7 @@ def test_instances_are_back_and_operations_go_on_after_power_loss() -> None:
 
         made.start()
         assert wait(lambda: value(credentials)) == b"yes"
-        wait(lambda: made.apb("instances", "new")[0]["state"] == "ready", 60, "the end of the interrupted operation")
+        wait(lambda: made.apb("instances", "new")["state"] == "ready", 60, "the end of the interrupted operation")
         assert len(servers_in(made.instances / made.slug("new"))) == 1
         with login(made.apb("bind", "new", "app")["credentials"]) as client:
             assert client.ping()

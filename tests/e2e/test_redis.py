@@ -97,7 +97,7 @@ def test_deprovision_while_provisioning_leaves_nothing(up: Machine) -> None:
     """DELETE during a provision: the run's processes are gone, so is the instance; the provision ended failed."""
     accepted = up.apb("provision", "redis", "redis-standard", "hasty", "-p", "memory=0.1", "--no-wait")
     port = accepted["connection"]["port"]
-    creation = accepted["operation"]["id"] if isinstance(accepted["operation"], dict) else accepted["operation"]
+    creation = accepted["operation"]["id"]
     slug = up.slug("hasty")
     wait(lambda: [line for line in up.apb("operations") if line["id"] == creation and line["state"] == "running"])
     up.apb("deprovision", "hasty", "--yes")
@@ -151,7 +151,7 @@ def secrets_of(up: Machine, name: str) -> list[str]:
     """The generated passwords of an instance, as the database's owner can unseal them."""
     from apb_broker import assembly
 
-    (found,) = up.apb("instances", name)
+    found = up.apb("instances", name)
     assembled = assembly.assemble(up.state)
     with assembled.broker.database.unit() as unit:
         row = unit.instance(found["id"])

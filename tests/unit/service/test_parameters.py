@@ -98,9 +98,7 @@ def test_create_fills_defaults(plan):
     assert service.create_parameters(plan, {}) == {"memory": 1}
 
 
-@pytest.mark.parametrize(
-    "password", ["hush", "x" * 129, "ümlaut-in-it", "hush-hush\n", 12345678, ["hush-hush"], {"hush": "hush"}, None]
-)
+@pytest.mark.parametrize("password", ["hush", "x" * 129, "ümlaut-in-it", "hush-hush\n", 12345678, ["hush-hush"], {"hush": "hush"}, None])
 def test_sensitive_value_is_never_in_a_message(plan, password):
     """Whatever is wrong with a sensitive parameter, neither the text nor the error's attributes hold the value."""
     with pytest.raises(service.ParameterError) as caught:
