@@ -1,0 +1,130 @@
+"""The home of an instance on its host: fence, system user, directory, and ports that are its own.
+
+Owns the order: nothing is touched before the fence let the epoch pass, and the fence stays when the rest goes.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+from pathlib import Path
+
+from ansible_collections.apb.catalog.plugins.module_utils import (
+    host_layout,
+    host_processes,
+    instance_fence,
+    system_users,
+)
+from ansible_collections.apb.catalog.plugins.module_utils.host_errors import HostError
+
+SPEC = dict(
+    directory=dict(type="path", required=True),
+    slug=dict(type="str", required=True),
+    epoch=dict(type="int", required=True),
+    ports=dict(type="list", elements="int", default=[]),
+    state=dict(type="str", choices=["present", "claimed", "absent"], default="present"),
+)
+MODE = 0o700
+
+
+def work(params: dict, check_mode: bool) -> dict:
+    """What became of the home: changed, diff, path, user, supervisor. Raises HostError."""
+    layout = host_layout.Layout(params["directory"], params["slug"])
+    before = _state(layout)
+    if layout.fences.is_dir():
+        with instance_fence.locked(layout.fences):
+            remembered = instance_fence.check(layout.fence, params["epoch"])
+            if not check_mode and params["epoch"] > remembered:
+                instance_fence.record(layout.fence, params["epoch"])
+            _WORK[params["state"]](layout, params, check_mode)
+    elif params["state"] == "present":
+        raise HostError(f"{layout.root} is not prepared for instances: run the playbook apb.catalog.prepare_host for this host first")
+    after = _wanted(layout, params["state"], before)
+    result = {"changed": before != after, "diff": {"before": before, "after": after}}
+    return {**result, "path": str(layout.home), "user": _user(layout), "supervisor": host_layout.supervisor()}
+
+
+def _user(layout: host_layout.Layout) -> str:
+    return layout.user if host_layout.is_root() else pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _state(layout: host_layout.Layout) -> dict:
+    found = {"directory": None, "user": None}
+    if layout.home.is_dir():
+        status = layout.home.stat()
+        found["directory"] = {"path": str(layout.home), "owner": _name(status.st_uid), "mode": f"{stat.S_IMODE(status.st_mode):04o}"}
+    if host_layout.is_root() and system_users.exists(layout.user):
+        found["user"] = layout.user
+    return found
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _wanted(layout: host_layout.Layout, state: str, before: dict) -> dict:
+    if state == "claimed":
+        return before
+    if state == "absent":
+        return {"directory": None, "user": None}
+    directory = {"path": str(layout.home), "owner": _user(layout), "mode": f"{MODE:04o}"}
+    return {"directory": directory, "user": layout.user if host_layout.is_root() else None}
+
+
+def _make(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
+    if host_layout.is_root():
+        _check_way(layout.home.parent)
+    _check_ports(layout, params["ports"])
+    if check_mode:
+        return
+    if host_layout.is_root() and not system_users.exists(layout.user):
+        system_users.add(layout.user)
+    layout.home.mkdir(mode=MODE, exist_ok=True)
+    layout.home.chmod(MODE)
+    if host_layout.is_root():
+        user = pwd.getpwnam(layout.user)
+        os.chown(layout.home, user.pw_uid, user.pw_gid)
+
+
+def _check_way(folder: Path) -> None:
+    for path in (folder, *folder.parents):
+        if not path.stat().st_mode & stat.S_IXOTH:
+            raise HostError(f"{path} cannot be entered by other users: instances run as users of their own, so run 'chmod o+x {path}'")
+
+
+def _check_ports(layout: host_layout.Layout, ports: list[int]) -> None:
+    """A server that finds its port taken just ends; say before who took it."""
+    own_uid = pwd.getpwnam(layout.user).pw_uid if host_layout.is_root() and system_users.exists(layout.user) else None
+    for listener in host_processes.listeners(ports):
+        if listener.uid != own_uid and not host_processes.works_in(listener.pid, layout.home):
+            raise HostError(
+                f"port {listener.port} is taken: {listener} listens on it; "
+                "end that program, or keep the port out of this target's port range"
+            )
+
+
+def _leave(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
+    """Claimed: the fence knows the epoch, and that is all."""
+
+
+def _remove(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
+    if check_mode:
+        return
+    if not host_layout.is_root():
+        host_processes.end_all_in(layout.home)
+    elif system_users.exists(layout.user):
+        host_processes.end_all_of_user(pwd.getpwnam(layout.user).pw_uid)
+    # Before the user: its id may be given to another user, who must not find files here.
+    if layout.home.exists():
+        shutil.rmtree(layout.home)
+    if host_layout.is_root():
+        system_users.remove(layout.user)
+    instance_fence.prune(layout.fences, layout.home.parent)
+
+
+_WORK = {"present": _make, "claimed": _leave, "absent": _remove}
