@@ -3,12 +3,12 @@
 Everything happens under a temporary name, without a server: initdb, then the single-user mode, then one sync and a rename.
 """
 
-import contextlib
 import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from apb_broker.machine.errors import DatabaseError
 ROLE = "apb"  # and its database of the same name; no superuser
 SUPERUSER = "postgres"
 TEMPORARY_PREFIX = "data.new-"
+LEFTOVERS_SECONDS = 5.0
 
 SETTINGS = {
     "shared_buffers": "64MB",
@@ -136,9 +137,11 @@ def _run(command: Sequence[str], account: Account, stdin: str = "") -> None:
 
 
 def _remove_leftovers(directory: Path) -> None:
-    for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                path.unlink()
+    """A killed initdb's own children may go on writing for a moment; what cannot be removed now is tried again by the next start."""
+    end = time.monotonic() + LEFTOVERS_SECONDS
+    while (left := list(directory.glob(f"{TEMPORARY_PREFIX}*"))) and time.monotonic() < end:
+        for path in left:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

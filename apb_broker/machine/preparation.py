@@ -20,6 +20,14 @@ PLAYBOOK = "apb.catalog.prepare_host"
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 10.0
 LOG_LIMIT_CHARACTERS = 1_000_000
+SETTINGS = {
+    "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+    "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True",
+    "ANSIBLE_NOCOLOR": "True",
+    "ANSIBLE_DEPRECATION_WARNINGS": "False",
+    "ANSIBLE_RETRY_FILES_ENABLED": "False",
+    "ANSIBLE_NO_TARGET_SYSLOG": "True",
+}
 
 
 def prepare_host(
@@ -30,8 +38,14 @@ def prepare_host(
     Its output goes to files: what it leaves running may hold them open, and would keep a pipe from ending. The json
     callback is the only output of ansible-playbook that tells a message apart from the rest for certain.
     """
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        process = _start(directory, environment, playbook, output, errors)
+    with (
+        tempfile.TemporaryDirectory(prefix="apb-prepare-") as temporary,
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as errors,
+    ):
+        # A user of a service often has no home to put .ansible/tmp into.
+        settings = {"ANSIBLE_LOCAL_TEMP": temporary, "ANSIBLE_REMOTE_TEMP": temporary, **SETTINGS}
+        process = _start(directory, dict(environment) | settings, playbook, output, errors)
         try:
             while process.poll() is None:
                 pause(POLL_SECONDS)
@@ -48,21 +62,13 @@ def _start(directory: Path, environment: Mapping[str, str], playbook: str, outpu
     variables = {"apb_directory": str(directory), "ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     # python -m: the script's first line may name an interpreter that this user cannot run.
     command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-e", json.dumps(variables), playbook]
-    settings = {
-        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-        "ANSIBLE_LOAD_CALLBACK_PLUGINS": "True",
-        "ANSIBLE_NOCOLOR": "True",
-        "ANSIBLE_DEPRECATION_WARNINGS": "False",
-        "ANSIBLE_RETRY_FILES_ENABLED": "False",
-        "ANSIBLE_NO_TARGET_SYSLOG": "True",
-    }
     return subprocess.Popen(  # noqa: S603 - our own command
         command,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=errors,
         cwd="/",
-        env=dict(environment) | settings,
+        env=environment,
         start_new_session=True,
         preexec_fn=processes.dies_with_parent(signal.SIGTERM),  # itself; what it starts lives on
     )

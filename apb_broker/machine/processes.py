@@ -88,7 +88,9 @@ class Child:
             if now - self._started > HEALTHY_SECONDS:
                 self._back_off = FIRST_BACK_OFF_SECONDS
             self._start_at = now + self._back_off
-            on_message(f"apb {self.name} {self.ending()} and is started again in {self._back_off:.0f} s (log: {self.log_file})")
+            on_message(
+                f"apb {self.name} {self.ending()} and is started again in {self._back_off:.0f} s: {self.last_line()} (log: {self.log_file})"
+            )
             self._back_off = min(2 * self._back_off, LAST_BACK_OFF_SECONDS)
             self.signal_group(signal.SIGKILL)  # what it left behind holds its port
         if now < self._start_at:
