@@ -70,3 +70,7 @@ app = _application()
 def main() -> None:
     """The entry point."""
     app(prog_name="apb")
+
+
+if __name__ == "__main__":
+    main()
