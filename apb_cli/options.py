@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CONNECTION_PANEL = "Which broker"
 P = ParamSpec("P")
 
-Space = Annotated[str, typer.Option("--space", help="The space that instance names are looked up in.")]
+Space = Annotated[str, typer.Option("--space", metavar="SPACE", help="The space that instance names are looked up in.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the operation is accepted.")]
 Parameters = Annotated[
     list[str],
@@ -40,11 +40,14 @@ StateDir = Annotated[
 _Url = Annotated[
     str | None,
     typer.Option(
-        "--url", help="URL of the broker. Default: $APB_URL, else the broker that `apb up` runs here.", rich_help_panel=CONNECTION_PANEL
+        "--url",
+        metavar="URL",
+        help="URL of the broker. Default: $APB_URL, else the broker that `apb up` runs here.",
+        rich_help_panel=CONNECTION_PANEL,
     ),
 ]
 _Username = Annotated[
-    str | None, typer.Option("--username", help="Your user name. Default: $APB_USERNAME.", rich_help_panel=CONNECTION_PANEL)
+    str | None, typer.Option("--username", metavar="USER", help="Your user name. Default: $APB_USERNAME.", rich_help_panel=CONNECTION_PANEL)
 ]
 _PasswordFile = Annotated[
     Path | None,
@@ -55,7 +58,10 @@ _PasswordFile = Annotated[
         rich_help_panel=CONNECTION_PANEL,
     ),
 ]
-_Form = Annotated[Format, typer.Option("-o", "--output", help="How the result is written; progress of json and yaml goes to stderr.")]
+_Form = Annotated[
+    Format,
+    typer.Option("-o", "--output", metavar="table|json|yaml", help="How the result is written; progress of json and yaml goes to stderr."),
+]
 
 
 @dataclass(frozen=True)

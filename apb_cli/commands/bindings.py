@@ -11,9 +11,9 @@ from apb_cli.options import NoWait, Parameters, ParametersFile, Session, Space, 
 
 PLATFORM = "apb"
 
-Instance = Annotated[str, typer.Argument(help="Name or id of the instance.")]
-NewName = Annotated[str, typer.Argument(help="How the binding shall be called, such as the application it is for.")]
-Binding = Annotated[str, typer.Argument(help="Name or id of the binding.")]
+Instance = Annotated[str, typer.Argument(metavar="INSTANCE", help="Name or id of the instance.")]
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="How the binding shall be called, such as the application it is for.")]
+Binding = Annotated[str, typer.Argument(metavar="BINDING", help="Name or id of the binding.")]
 
 
 def register(app: typer.Typer, panel: str) -> None:

@@ -13,13 +13,14 @@ from apb_cli.options import NoWait, Parameters, ParametersFile, Session, Space, 
 PLATFORM = "apb"
 ORGANIZATION = "apb"
 
-Service = Annotated[str, typer.Argument(help="The service, such as redis.")]
-Plan = Annotated[str, typer.Argument(help="Its plan, such as redis-standard, or standard for short.")]
-NewName = Annotated[str, typer.Argument(help="How the instance shall be called in its space.")]
-Name = Annotated[str, typer.Argument(help="Name or id of the instance.")]
+Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, such as redis.")]
+Plan = Annotated[str, typer.Argument(metavar="PLAN", help="Its plan, such as redis-standard, or standard for short.")]
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="How the instance shall be called in its space.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or id of the instance.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 AnySpace = Annotated[
-    str | None, typer.Option("--space", help="Only the instances of this space. Default: all; default for NAME.", show_default=False)
+    str | None,
+    typer.Option("--space", metavar="SPACE", help="Only the instances of this space. Default: all; default for NAME.", show_default=False),
 ]
 
 
@@ -122,7 +123,7 @@ def _confirm(label: str, bindings: int) -> None:
 
 def instances(
     session: Session,
-    name: Annotated[str | None, typer.Argument(help="Name or id: show this instance in full.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Name or id: show this instance in full.", show_default=False)] = None,
     space: AnySpace = None,
 ) -> None:
     """List instances; with NAME show everything about one, except secrets."""

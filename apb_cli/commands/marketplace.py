@@ -7,7 +7,9 @@ import typer
 from apb_cli import names, output
 from apb_cli.options import Session, connected
 
-Service = Annotated[str | None, typer.Argument(help="Show this service's plans and their parameters.", show_default=False)]
+Service = Annotated[
+    str | None, typer.Argument(metavar="SERVICE", help="Show this service's plans and their parameters.", show_default=False)
+]
 
 
 def register(app: typer.Typer, panel: str) -> None:

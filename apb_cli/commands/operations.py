@@ -12,7 +12,7 @@ from apb_cli.options import Session, Space, connected
 Instance = Annotated[
     str | None, typer.Option("--instance", metavar="NAME", help="Only those of this instance (name or id).", show_default=False)
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many, newest first.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="NUMBER", min=1, max=1000, help="How many, newest first.")]
 Subject = Annotated[
     str, typer.Argument(metavar="OPERATION|INSTANCE", help="Id of an operation, or name or id of an instance for its last one.")
 ]

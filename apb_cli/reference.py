@@ -1,0 +1,93 @@
+"""The part of docs/cli.md that follows from the application: `python -m apb_cli.reference docs/cli.md` writes it anew.
+
+A test compares both. What stands before the first mark is written by people.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from apb_cli import errors
+from apb_cli.main import app
+from apb_cli.options import CONNECTION_PANEL
+
+MARK = "<!-- from here on written by: python -m apb_cli.reference docs/cli.md -->"
+SHARED = ("--url", "--username", "--password-file", "--output", "--space", "--no-wait", "--parameter", "--parameters-file")
+
+
+def render() -> str:
+    """Exit codes, shared options and commands as Markdown."""
+    root = typer.main.get_command(app)
+    assert isinstance(root, typer.core.TyperGroup)  # noqa: S101 - a Typer with commands makes a group
+    commands = list(root.commands.values())
+    shared = {option: parameter for command in commands for parameter in command.params for option in parameter.opts if option in SHARED}
+    parts = [
+        MARK,
+        "## Exit codes",
+        _table(("code", "meaning"), [(str(int(code)), meaning) for code, meaning in errors.MEANINGS.items()]),
+        "## Options of several commands",
+        _options([shared[option] for option in SHARED]),
+        "## Commands",
+    ]
+    for command in commands:
+        parts += _command(command, shared)
+    return "\n\n".join(parts) + "\n"
+
+
+def _command(command: Any, shared: dict[str, Any]) -> list[str]:
+    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    # What is called the same may mean something else in one command.
+    own = [option for option in options if _longest(option) not in shared or shared[_longest(option)].help != option.help]
+    also = [f"`{_longest(option)}`" for option in options if option not in own and option.rich_help_panel != CONNECTION_PANEL]
+    words = " ".join(_placeholder(argument) for argument in arguments)
+    parts = [f"### apb {command.name}", f"`apb {command.name}{' ' + words if words else ''}`", command.help]
+    if arguments:
+        parts.append(_table(("argument", "meaning"), [(f"`{_name(argument)}`", argument.help or "") for argument in arguments]))
+    if own:
+        parts.append(_options(own))
+    if also:
+        parts.append("Also: " + ", ".join(also) + ", and which broker.")
+    return parts
+
+
+def _options(options: list[Any]) -> str:
+    return _table(("option", "meaning", "default"), [(_spelled(option), option.help or "", _default(option)) for option in options])
+
+
+def _spelled(option: Any) -> str:
+    value = f" {option.metavar}" if option.metavar else ""
+    return ", ".join(f"`{name}`" for name in sorted(option.opts, key=len)).removesuffix("`") + f"{value}`"
+
+
+def _longest(option: Any) -> str:
+    return str(max(option.opts, key=len))
+
+
+def _default(option: Any) -> str:
+    return "" if option.default in (None, False, [], ()) else f"`{getattr(option.default, 'value', option.default)}`"
+
+
+def _name(argument: Any) -> str:
+    return str(argument.metavar or argument.name).upper()
+
+
+def _placeholder(argument: Any) -> str:
+    return _name(argument) if argument.required else f"[{_name(argument)}]"
+
+
+def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [headings, tuple("---" for _ in headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def rewritten(document: str) -> str:
+    """The document with its generated part made anew."""
+    return document.partition(MARK)[0] + render()
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
