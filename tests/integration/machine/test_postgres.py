@@ -100,12 +100,13 @@ def test_postgres_is_closed_to_others(person, used_place):
             psycopg.connect(host=str(directory / "run"), user=user, password=password, dbname="apb")
 
 
-def test_postgres_survives_its_starter(person, place):
+def test_postgres_survives_its_starter(person, used_place):
     """`kill -9` of who started it changes nothing; the next one attaches."""
-    with person.start(START_AND_DIE, place / "pg") as process:
+    person.run(STOP, used_place / "pg")
+    with person.start(START_AND_DIE, used_place / "pg") as process:
         pid = int(process.communicate()[0].splitlines()[-1])
     assert process.returncode == -signal.SIGKILL
-    assert start(person, place) == pid
+    assert start(person, used_place) == pid
 
 
 def test_postgres_comes_back_after_a_power_loss(person, used_place):
@@ -161,6 +162,7 @@ def test_an_interrupted_first_start_blocks_nothing(person, place, moment):
     assert not list(place.glob("pg/data.new-*"))
 
 
+@pytest.mark.parametrize("person", ["myself"], indirect=True)
 def test_two_starters_share_one_server(person, place):
     """Started at the same moment in an empty directory."""
     with person.start(START, place / "pg") as one, person.start(START, place / "pg") as two:

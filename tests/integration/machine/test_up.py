@@ -9,8 +9,8 @@ import stat
 import time
 from pathlib import Path
 
+import machine_people as people
 import pytest
-from machine_people import pids_below
 
 from apb_broker.machine.postgres import EmbeddedPostgres
 
@@ -72,7 +72,7 @@ class Up:
     def __init__(self, person, place, *, listen="", playbook="", seconds=5, environment=None):
         self.state = place / "s"
         arguments = (self.state, listen, playbook, FAKE, seconds)
-        self.process = person.start(UP, *arguments, environment={"HOME": str(place)} | (environment or {}))
+        self.process = person.start(UP, *arguments, environment={"HOME": str(place), "TMPDIR": str(place)} | (environment or {}))
         self.lines = []
 
     def __enter__(self):
@@ -110,21 +110,32 @@ class Up:
 
 
 @pytest.fixture
+def familiar(person, used_place):
+    """A directory with a database that earlier tests made, and nothing configured: a first start costs two seconds."""
+    people.end_all_below(used_place / "s")
+    for pattern in ("apb.yml", "admin.*", "*.stubborn", "*.broken", "children.json", "logs/*"):
+        for path in (used_place / "s").glob(pattern):
+            path.unlink()
+    (used_place / "s").mkdir(exist_ok=True)
+    (used_place / "s/lock").touch()
+    for path in (used_place / "s", used_place / "s/lock"):
+        person.own(path)
+    return used_place
+
+
+@pytest.fixture
 def listen():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-@pytest.fixture
-def playbook(place):
-    def write(text):
-        path = place / "playbook.yml"
-        path.write_text(text)
-        path.chmod(0o644)
-        return path
-
-    return write
+def written(place, text):
+    """A playbook's path."""
+    path = place / "playbook.yml"
+    path.write_text(text)
+    path.chmod(0o644)
+    return path
 
 
 def is_gone(pid):
@@ -141,9 +152,9 @@ def await_true(condition):
         time.sleep(0.02)
 
 
-def test_up_starts_everything_and_stops_what_it_started(person, place, listen, playbook):
+def test_up_starts_everything_and_stops_what_it_started(person, place, listen):
     """The order, the last words, the permission bits; after SIGTERM only what the playbook started is left."""
-    with Up(person, place, listen=listen, playbook=playbook(PREPARES)) as up:
+    with Up(person, place, listen=listen, playbook=written(place, PREPARES)) as up:
         up.until("credentials")
         assert up.lines == [
             "making a PostgreSQL database",
@@ -162,34 +173,34 @@ def test_up_starts_everything_and_stops_what_it_started(person, place, listen, p
     assert not is_gone(int((up.state / "host/daemon").read_text()))
 
 
-def test_up_goes_on_after_its_own_death(person, place, listen):
+def test_up_goes_on_after_its_own_death(person, familiar, listen):
     """`kill -9` of up ends serve and worker but not PostgreSQL, which the next up adopts."""
-    with Up(person, place, listen=listen) as up:
+    with Up(person, familiar, listen=listen) as up:
         up.until("credentials")
         server, children = up.postgres, up.children.values()
         up.end(signal.SIGKILL)
         await_true(lambda: all(map(is_gone, children)))
     assert "serve stopped" in (up.state / "logs/serve.log").read_text()
-    with Up(person, place) as again:
+    with Up(person, familiar) as again:
         again.until("credentials")
         assert again.postgres == server
         assert again.end(signal.SIGINT) == 0
 
 
 @pytest.mark.parametrize("person", ["myself"], indirect=True)
-def test_up_goes_on_after_a_power_loss(person, place, listen):
+def test_up_goes_on_after_a_power_loss(person, familiar, listen):
     """Everything killed at once; and the same again before up had said that it was ready."""
-    with Up(person, place, listen=listen) as up:
+    with Up(person, familiar, listen=listen) as up:
         up.until("migrate")
-        kill_all(up, place)
+        kill_all(up, familiar)
     for _attempt in range(2):
-        with Up(person, place) as up:
+        with Up(person, familiar) as up:
             up.until("credentials")
-            kill_all(up, place)
+            kill_all(up, familiar)
 
 
 def kill_all(up, place):
-    pids = [up.process.pid, *pids_below(place)]
+    pids = [up.process.pid, *people.pids_below(place)]
     for pid in pids:
         if not is_gone(pid):
             os.kill(pid, signal.SIGKILL)
@@ -197,9 +208,9 @@ def kill_all(up, place):
 
 
 @pytest.mark.parametrize("person", ["myself"], indirect=True)
-def test_up_revives_what_dies(person, place, listen):
+def test_up_revives_what_dies(person, familiar, listen):
     """serve, worker and PostgreSQL, each killed, are started again, and it is said."""
-    with Up(person, place, listen=listen) as up:
+    with Up(person, familiar, listen=listen) as up:
         up.until("credentials")
         before, server = up.children, up.postgres
         for name, pid in before.items():
@@ -212,29 +223,27 @@ def test_up_revives_what_dies(person, place, listen):
 
 
 @pytest.mark.parametrize("person", ["myself"], indirect=True)
-def test_a_second_up_names_the_first(person, place, listen):
+def test_a_second_up_names_the_first(person, familiar, listen):
     """Two of them on one state directory would fight over everything."""
-    with Up(person, place, listen=listen) as first:
+    with Up(person, familiar, listen=listen) as first:
         first.until("migrate")
-        with Up(person, place, listen=listen) as second:
+        with Up(person, familiar, listen=listen) as second:
             assert second.end() == 1
         assert second.lines == [f"`apb up` already runs on {first.state}: process {first.process.pid} holds it"]
         assert first.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize("person", ["myself"], indirect=True)
-def test_up_kills_what_does_not_stop(person, place, listen):
+def test_up_kills_what_does_not_stop(person, familiar, listen):
     """After the grace, by itself; and a child that outlived a killed up is ended by the next one."""
-    (place / "s").mkdir()
-    (place / "s/lock").touch()
     for name in ("serve", "worker"):
-        (place / f"s/{name}.stubborn").touch()
-    with Up(person, place, listen=listen, seconds=0.5) as up:
+        (familiar / f"s/{name}.stubborn").touch()
+    with Up(person, familiar, listen=listen, seconds=0.5) as up:
         up.until("credentials")
         first = up.children.values()
         up.end(signal.SIGKILL)
     assert not any(map(is_gone, first))
-    with Up(person, place, seconds=0.5) as again:
+    with Up(person, familiar, seconds=0.5) as again:
         again.until("credentials")
         assert all(map(is_gone, first))
         second = again.children.values()
@@ -243,44 +252,42 @@ def test_up_kills_what_does_not_stop(person, place, listen):
 
 
 @pytest.mark.parametrize("person", ["myself"], indirect=True)
-def test_up_tells_why_it_cannot_prepare(person, place, playbook):
+def test_up_tells_why_it_cannot_prepare(person, familiar):
     """By the message of the task that ended the play, or that it is hidden, or what ansible-playbook said; PostgreSQL is stopped."""
-    place_log = f"(details: {place}/s/logs/prepare_host.log)"
+    place_log = f"(details: {familiar}/s/logs/prepare_host.log)"
     for text, reason in (
         (FAILS, "install redis-server first, by apt install redis-server"),
         (HIDES, "the task 'Keep a secret' failed, its output is hidden"),
     ):
-        with Up(person, place, playbook=playbook(text)) as up:
+        with Up(person, familiar, playbook=written(familiar, text)) as up:
             assert up.end() == 1
         assert up.lines[-1] == f"this machine could not be prepared: {reason} {place_log}"
         assert up.postgres is None
-    with Up(person, place, playbook="no.such.playbook") as up:
+    with Up(person, familiar, playbook="no.such.playbook") as up:
         assert up.end() == 1
     assert "no.such.playbook" in up.lines[-1]
 
 
 @pytest.mark.parametrize("person", ["myself"], indirect=True)
-def test_up_can_be_stopped_while_it_prepares(person, place, playbook):
+def test_up_can_be_stopped_while_it_prepares(person, familiar):
     """Ctrl-C ends the playbook and its task, then PostgreSQL."""
-    with Up(person, place, playbook=playbook(WAITS)) as up:
+    with Up(person, familiar, playbook=written(familiar, WAITS)) as up:
         up.until("preparing")
-        await_true(lambda: any(Path(f"/proc/{pid}/comm").read_text() == "sleep\n" for pid in pids_below(place)))
+        await_true(lambda: any(Path(f"/proc/{pid}/comm").read_text() == "sleep\n" for pid in people.pids_below(familiar)))
         assert up.end(signal.SIGINT) == 0
     assert up.lines[-1] == "stopping; instances keep running"
-    await_true(lambda: pids_below(place) == [])
+    await_true(lambda: people.pids_below(familiar) == [])
 
 
 @pytest.mark.parametrize("person", ["myself"], indirect=True)
-def test_up_tells_why_a_process_does_not_start(person, place, listen):
+def test_up_tells_why_a_process_does_not_start(person, familiar, listen):
     """The end of its log; and an address in use is named before anybody else's answer is taken for ours."""
-    (place / "s").mkdir()
-    (place / "s/lock").touch()
-    (place / "s/serve.broken").touch()
-    with Up(person, place, listen=listen) as up:
+    (familiar / "s/serve.broken").touch()
+    with Up(person, familiar, listen=listen) as up:
         assert up.end() == 1
     assert up.lines[-1] == f"apb serve ended with code 1: serve is broken on purpose (log: {up.state}/logs/serve.log)"
     host, port = listen.split(":")
-    with socket.create_server((host, int(port))), Up(person, place) as up:
+    with socket.create_server((host, int(port))), Up(person, familiar) as up:
         assert up.end() == 1
     assert up.lines[-1].startswith(f"cannot listen on {listen}: Address already in use")
     assert up.postgres is None
