@@ -17,6 +17,7 @@ PUBLISHED_KEYS = ("credentials", "outputs", "connection", "dashboard_url")
 _LOCAL = ("localhost", "127.0.0.1")
 _PREFIXES = ("Task failed: ", "Module failed: ", "Action failed: ")
 _ERROR_MARKS = ("[ERROR]:", "ERROR!")
+_INCLUDES = ("include_role", "include_tasks")  # how a role is built, not what it does
 _SPOKEN = ("error", "verbose")  # what ansible-playbook says itself, outside of tasks' results
 _DEAD_WORKER = "A worker was found in a dead state"
 
@@ -54,7 +55,9 @@ class Transcript:
 
     def _on_task(self, data: dict[str, Any]) -> None:
         # `task` is the rendered name only here: later events of the task carry the template.
-        self._names[data["task_uuid"]] = data["task"] if data["task"] != data.get("task_action") else ""
+        action = data.get("task_action", "").removeprefix("ansible.builtin.")
+        unnamed = data["task"] == data.get("task_action") or action in _INCLUDES
+        self._names[data["task_uuid"]] = "" if unnamed else data["task"]
 
     def _on_start(self, data: dict[str, Any]) -> None:
         if name := self._names.get(data["task_uuid"]):

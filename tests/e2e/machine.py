@@ -61,8 +61,8 @@ class Machine:
 
     def start(self) -> None:
         """`apb up`, until it answers."""
-        log = (self.state / "up.log").open("ab")
-        self.up = subprocess.Popen([*APB, "up", "--listen", self.listen], env=self.environment, stdout=log, stderr=log)
+        with (self.state / "up.log").open("ab") as log:
+            self.up = subprocess.Popen([*APB, "up", "--listen", self.listen], env=self.environment, stdout=log, stderr=log)
         wait(lambda: self.call("marketplace").returncode == 0 or self._died(), 120, "the start of apb up")
 
     def _died(self) -> bool:
