@@ -204,7 +204,9 @@ class Instance:
 
 def make_directory():
     """Below a short path: sockets' names are. Not below /tmp where systemd gives each server a /tmp of its own."""
-    directory = Path(tempfile.mkdtemp(prefix="apb-", dir="/var/lib" if Path("/run/systemd/system").is_dir() and os.geteuid() == 0 else "/tmp"))
+    directory = Path(
+        tempfile.mkdtemp(prefix="apb-", dir="/var/lib" if Path("/run/systemd/system").is_dir() and os.geteuid() == 0 else "/tmp")
+    )
     directory.chmod(0o711)
     return directory
 

@@ -1,0 +1,29 @@
+"""What may be published, and that errors about it hold no values."""
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.apb.catalog.plugins.action import publish
+
+
+def test_publish_takes_what_the_contract_names():
+    """None means not given, as with `default(none)`."""
+    assert publish.check({"credentials": {"a": 1}, "connection": None, "dashboard_url": "https://x"}) == {
+        "credentials": {"a": 1},
+        "dashboard_url": "https://x",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"credential": {"password": "s3cret"}}, "does not know credential"),
+        ({"credentials": "s3cret"}, "credentials to be published has to be a dictionary"),
+        ({"dashboard_url": {"x": "s3cret"}}, "dashboard_url to be published has to be a string"),
+        ({}, "needs at least one"),
+    ],
+)
+def test_publish_refuses_the_rest_without_telling_values(given, told):
+    """Also errors under no_log reach people."""
+    with pytest.raises(AnsibleActionFail, match=told) as refused:
+        publish.check(given)
+    assert "s3cret" not in str(refused.value)
