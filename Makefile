@@ -24,7 +24,7 @@ venv: .venv/.stamp  ## install everything the project needs into .venv, from the
 	@sh tools/bootstrap-uv "$(PYTHON)" "$(UV_VERSION)"
 
 demo: venv  ## start everything on this machine, get a Redis by one request, use it, give it back
-	@$(RUN)python tools/demo
+	@$(RUN)python tools/demo.py
 
 check: venv  ## format, lint, types, import rules, drift between code and docs (under a minute)
 	$(RUN)ruff format --check . && $(RUN)ruff check .
@@ -35,7 +35,7 @@ check: venv  ## format, lint, types, import rules, drift between code and docs (
 	$(RUN)pytest -q tests/unit
 
 migration: venv  ## write the next database migration: make migration m="what it does"
-	$(RUN)python tools/make-migration "$(m)"
+	$(RUN)python tools/make_migration.py "$(m)"
 	$(RUN)ruff format -q apb_broker/storage/migrations
 
 format: venv  ## rewrite the code as the checks want it

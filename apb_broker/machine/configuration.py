@@ -17,11 +17,12 @@ from apb_broker.machine.errors import ConfigurationError
 from apb_broker.machine.state import StateDirectory, new_password
 
 DEFAULT_LISTEN = "127.0.0.1:8780"
+DEFAULT_PORTS = "21000-21999"
 ADMIN = "admin"
 KEY_BYTES = 32
 
 APB_YML = """\
-# Written by the first `apb up`; yours from now on. `apb config check` says whether it is right.
+# Written by the first `apb up`; yours from now on.
 apb: 1
 listen: {listen}
 users:
@@ -32,22 +33,27 @@ targets:
   local:
     mode: host
     hosts: [{{name: localhost, address: 127.0.0.1}}]
-    ports: 21000-21999
+    ports: {ports}
     directory: {directory}
 offers:
   - {{plan: redis/redis-standard, mode: host, targets: [local]}}
 """
 
 
-def first_configuration(state: StateDirectory, listen: str | None = None) -> None:
-    """Writes what is missing. Raises ConfigurationError, also when `listen` is not what an apb.yml that was there says."""
+def first_configuration(state: StateDirectory, listen: str | None = None, ports: str | None = None) -> None:
+    """Writes what is missing; `ports` (FIRST-LAST) is where instances get theirs.
+
+    Raises ConfigurationError, also when there is an apb.yml already and `listen` or `ports` is not what it says.
+    """
     _refuse_a_lost_key(state)
     if state.config_file.exists():
         _refuse_another_listen(state, listen)
+        _refuse_ports_too_late(state, ports)
     else:
         chosen = listen or DEFAULT_LISTEN
         host_and_port(chosen)
-        files.write_private(state.config_file, APB_YML.format(listen=json.dumps(chosen), directory=json.dumps(str(state.host))))
+        made = APB_YML.format(listen=json.dumps(chosen), ports=json.dumps(ports or DEFAULT_PORTS), directory=json.dumps(str(state.host)))
+        files.write_private(state.config_file, made)
     ensure_key(state.key_file)
     _ensure_admin(state)
 
@@ -86,6 +92,11 @@ def _refuse_another_listen(state: StateDirectory, listen: str | None) -> None:
     configured = configured_listen(state)
     if listen is not None and listen != configured:
         raise ConfigurationError(f"{state.config_file} says listen: {configured}, not {listen}: change it there and leave --listen away")
+
+
+def _refuse_ports_too_late(state: StateDirectory, ports: str | None) -> None:
+    if ports is not None:
+        raise ConfigurationError(f"{state.config_file} says which ports its targets have: change them there and leave --ports away")
 
 
 def configured_listen(state: StateDirectory) -> str:

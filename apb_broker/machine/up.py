@@ -97,24 +97,31 @@ class Signals:
             raise Interrupted
 
 
-def run_up(state_dir: Path | str | None = None, listen: str | None = None, on_message: Say = print, parts: Parts | None = None) -> int:
+def run_up(
+    state_dir: Path | str | None = None,
+    listen: str | None = None,
+    on_message: Say = print,
+    parts: Parts | None = None,
+    *,
+    ports: str | None = None,
+) -> int:
     """Runs everything until it is told to stop; returns the exit code. `on_message` gets one sentence at a time.
 
-    `listen` is for the first configuration; later it must agree with apb.yml. Call it in the main thread.
+    `listen` and `ports` are for the first configuration; later apb.yml says them. Call it in the main thread.
     """
     state = StateDirectory(state_dir)
     parts = parts or Parts()
     try:
         state.create()
         with state.lock(), Signals().caught() as signals:
-            return _run(state, listen, on_message, parts, signals)
+            configuration.first_configuration(state, listen, ports)
+            return _run(state, on_message, parts, signals)
     except MachineError as error:
         on_message(str(error))
         return 1
 
 
-def _run(state: StateDirectory, listen: str | None, say: Say, parts: Parts, signals: Signals) -> int:
-    configuration.first_configuration(state, listen)
+def _run(state: StateDirectory, say: Say, parts: Parts, signals: Signals) -> int:
     with contextlib.ExitStack() as running:
         try:
             server = _start_database(state, say, parts, signals, running)

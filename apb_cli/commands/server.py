@@ -15,6 +15,11 @@ Listen = Annotated[
     str | None, typer.Option("--listen", metavar="ADDRESS:PORT", help="Where to listen, at the first start. Default: 127.0.0.1:8780.")
 ]
 
+Ports = Annotated[
+    str | None,
+    typer.Option("--ports", metavar="FIRST-LAST", help="Where instances get their ports, at the first start. Default: 21000-21999."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
@@ -22,12 +27,12 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel=PANEL)(command)
 
 
-def up(state_dir: StateDir = None, listen: Listen = None) -> None:
+def up(state_dir: StateDir = None, listen: Listen = None, ports: Ports = None) -> None:
     """Run everything on this machine: database, broker and worker. Ctrl-C stops them; instances keep running."""
     with _failing_in_a_sentence():
         from apb_broker.machine import up as machine
 
-        code = machine.run_up(state_dir=state_dir, listen=listen, on_message=Output().line)
+        code = machine.run_up(state_dir=state_dir, listen=listen, on_message=Output().line, ports=ports)
     raise typer.Exit(code)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -37,6 +38,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def free_ports(wanted: int = 20) -> str:
+    """A range of ports nobody listens on now; suites that run side by side get different ones."""
+    for _ in range(100):
+        first = random.randrange(20000, 32000, wanted)
+        if not any(is_open(port) for port in range(first, first + wanted)):
+            return f"{first}-{first + wanted - 1}"
+    raise AssertionError("no free ports")
+
+
 def is_open(port: int) -> bool:
     """Whether somebody listens there."""
     with socket.socket() as probe:
@@ -46,13 +56,13 @@ def is_open(port: int) -> bool:
 class Machine:
     """One state directory and what runs on it."""
 
-    def __init__(self, state: Path, first_port: int = 22000) -> None:
+    def __init__(self, state: Path, ports: str) -> None:
         self.state = state
         self.environment = {**os.environ, "APB_STATE_DIR": str(state), "NO_COLOR": "1"}
         self.environment.pop("DATABASE_URL", None)
         self.listen = f"127.0.0.1:{free_port()}"
         self.up: subprocess.Popen[bytes] | None = None
-        self._ports = f"{first_port}-{first_port + 99}"
+        self.ports = ports
 
     @property
     def instances(self) -> Path:
@@ -62,8 +72,13 @@ class Machine:
     def start(self) -> None:
         """`apb up`, until it answers."""
         with (self.state / "up.log").open("ab") as log:
-            self.up = subprocess.Popen([*APB, "up", "--listen", self.listen], env=self.environment, stdout=log, stderr=log)
+            self.up = subprocess.Popen([*APB, "up", *self._first], env=self.environment, stdout=log, stderr=log)
         wait(lambda: self.call("marketplace").returncode == 0 or self._died(), 120, "the start of apb up")
+
+    @property
+    def _first(self) -> list[str]:
+        """What only the first start takes."""
+        return [] if (self.state / "apb.yml").exists() else ["--listen", self.listen, "--ports", self.ports]
 
     def _died(self) -> bool:
         assert self.up is not None
@@ -139,7 +154,7 @@ def machine() -> Iterator[Machine]:
     state.parent.chmod(0o711)
     state.mkdir(mode=0o711)
     (state / "lock").touch(mode=0o600)  # marks the directory as ours, since the log of `apb up` lies in it first
-    made = Machine(state)
+    made = Machine(state, free_ports())
     try:
         yield made
     finally:

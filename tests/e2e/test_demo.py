@@ -65,7 +65,14 @@ def run_demo(person: pwd.struct_passwd, checkout: Path, path: str) -> subprocess
 def assert_story(done: subprocess.CompletedProcess[str]) -> None:
     """All that the demo promises was seen."""
     assert done.returncode == 0, done.stdout + done.stderr
-    for part in ("redis-standard", "127.0.0.1", "GET greeting -> hello", "CONFIG GET maxmemory -> ", "the same login -> ", "nothing is left"):
+    for part in (
+        "redis-standard",
+        "127.0.0.1",
+        "GET greeting -> hello",
+        "CONFIG GET maxmemory -> ",
+        "the same login -> ",
+        "nothing is left",
+    ):
         assert part in done.stdout, done.stdout
 
 

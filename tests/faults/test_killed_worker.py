@@ -26,7 +26,7 @@ def prepared(database_url: str) -> Iterator[Machine]:
     with machine() as made:
         state = StateDirectory(made.state)
         state.create()
-        configuration.first_configuration(state)
+        configuration.first_configuration(state, ports=made.ports)
         state.keep_database_url(database_url)
         preparation.prepare_host(state.host, state.logs / "prepare.log", environment.of_children(), time.sleep)
         yield made

@@ -31,15 +31,15 @@ def test_up_runs_the_machine(apb, monkeypatch, tmp_path):
     """Its messages are printed, its exit code is ours."""
     calls = []
 
-    def run_up(*, state_dir, listen, on_message):
-        calls.append((state_dir, listen))
+    def run_up(*, state_dir, listen, on_message, ports):
+        calls.append((state_dir, listen, ports))
         on_message("ready on http://127.0.0.1:8781")
         return 3
 
     _put_module(monkeypatch, "apb_broker.machine", "up", run_up=run_up)
-    result = apb("up", "--state-dir", str(tmp_path), "--listen", "127.0.0.1:8781")
+    result = apb("up", "--state-dir", str(tmp_path), "--listen", "127.0.0.1:8781", "--ports", "30000-30009")
     assert (result.exit_code, result.stdout) == (3, "ready on http://127.0.0.1:8781\n")
-    assert calls == [(tmp_path, "127.0.0.1:8781")]
+    assert calls == [(tmp_path, "127.0.0.1:8781", "30000-30009")]
 
 
 @pytest.mark.parametrize(("command", "module", "function"), [("serve", "server", "serve"), ("worker", "worker.main", "run")])

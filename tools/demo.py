@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """From nothing to a Redis by one request and back: `make demo`.
 
 Starts everything on this machine in a directory of its own, does what a developer would do, shows each command,
@@ -48,11 +47,20 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def free_ports() -> str:
+    """Two neighbouring ports nobody uses: other instances on this machine keep theirs."""
+    while True:
+        first = free_port()
+        with socket.socket() as probe:
+            if first < 65535 and probe.connect_ex(("127.0.0.1", first + 1)):
+                return f"{first}-{first + 1}"
+
+
 @contextlib.contextmanager
 def broker(environment: dict, state: Path):
     """`apb up` in the background, its output in a file, until the client finds its way to it."""
     log = state.with_suffix(".log")
-    command = [APB, "up", "--listen", f"127.0.0.1:{free_port()}"]
+    command = [APB, "up", "--listen", f"127.0.0.1:{free_port()}", "--ports", free_ports()]
     with log.open("wb") as output:
         up = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
     try:

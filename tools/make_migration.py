@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Writes the next Alembic revision from what tables.py has and the migrations lack: make-migration MESSAGE."""
+"""Writes the next Alembic revision from what tables.py has and the migrations lack: make_migration.py MESSAGE."""
 
 import sys
 import tempfile
