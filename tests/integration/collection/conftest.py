@@ -67,7 +67,7 @@ class Played:
         return self._report()["global_custom_stats"]["apb_published"]
 
     def _report(self):
-        return json.loads(self.text[self.text.index("{") :])
+        return json.JSONDecoder().raw_decode(self.text[self.text.index("{") :])[0]  # warnings follow
 
 
 @dataclass
