@@ -157,7 +157,10 @@ def stop_supervisor(state: Path) -> None:
     """Instances outlive the broker on purpose, and so does what supervises them; the demo's own is ended."""
     for pidfile in state.rglob("supervisord.pid"):
         with contextlib.suppress(ProcessLookupError, ValueError):
-            os.kill(int(pidfile.read_text()), signal.SIGTERM)
+            pid = int(pidfile.read_text())
+            os.kill(pid, signal.SIGTERM)
+            while Path(f"/proc/{pid}").exists():
+                time.sleep(0.05)
 
 
 def main() -> None:
