@@ -155,6 +155,9 @@ def test_taken_port_is_told_and_deprovision_removes_what_is_half_made(managed_ho
     assert refused.code != 0
     assert f"port {instance.port} is taken" in refused.text
     assert not instance.home.exists()
+    told = instance.play("provision", arguments=["--check"])
+    assert (told.code, instance.home.exists()) == (0, False), told.text
+    assert told.changed
     assert instance.play("deprovision").code == 0
 
 
