@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import httpx
 import redis
 
 HERE = Path(__file__).resolve().parent.parent
@@ -74,10 +75,19 @@ def broker(environment: dict, state: Path):
 
 def wait_for_start(up: subprocess.Popen, environment: dict, log: Path) -> None:
     give_up = time.monotonic() + START_SECONDS
-    while subprocess.run([APB, "marketplace"], env=environment, capture_output=True).returncode:
+    while not answers(Path(environment["APB_STATE_DIR"]) / "admin.json"):
         if up.poll() is not None or time.monotonic() > give_up:
             fail(f"the broker did not start:\n{log.read_text()}")
-        time.sleep(0.2)
+        time.sleep(0.1)
+
+
+def answers(admin_file: Path) -> bool:
+    """Whether the broker that these credentials are for is there."""
+    try:
+        url = json.loads(admin_file.read_text())["url"]
+        return httpx.get(f"{url}/livez", trust_env=False).status_code == httpx.codes.OK
+    except (OSError, ValueError, httpx.HTTPError):
+        return False
 
 
 def use(credentials: dict) -> None:
@@ -174,9 +184,12 @@ def main() -> None:
         say("everything on this machine: apb up")
         with broker(environment, state):
             tell_story(environment, state)
-    finally:
+    except BaseException:
         stop_supervisor(state)
-        shutil.rmtree(state, ignore_errors=True)
+        print(f"demo: its files are kept in {state}", file=sys.stderr)
+        raise
+    stop_supervisor(state)
+    shutil.rmtree(state)
     say(f"done in {time.monotonic() - began:.0f} s; nothing is left")
 
 

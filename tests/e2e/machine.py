@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import redis
 
@@ -73,7 +74,13 @@ class Machine:
         """`apb up`, until it answers."""
         with (self.state / "up.log").open("ab") as log:
             self.up = subprocess.Popen([*APB, "up", *self._first], env=self.environment, stdout=log, stderr=log)
-        wait(lambda: self.call("marketplace").returncode == 0 or self._died(), 120, "the start of apb up")
+        wait(lambda: self._answers() or self._died(), 120, "the start of apb up")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
+            url = json.loads((self.state / "admin.json").read_text())["url"]
+            return httpx.get(f"{url}/livez", trust_env=False).status_code == httpx.codes.OK
+        return False
 
     @property
     def _first(self) -> list[str]:
