@@ -41,8 +41,10 @@ migration: venv  ## write the next database migration: make migration m="what it
 format: venv  ## rewrite the code as the checks want it
 	$(RUN)ruff format . && $(RUN)ruff check --fix .
 
-test: check  ## everything: checks, then all tests on real servers
-	$(RUN)pytest tests --ignore=tests/unit
+# Suites run side by side, each file in one process; most of their time is waiting.
+test: check  ## everything: checks, then all tests on real servers (about ten minutes)
+	$(RUN)ansible-playbook tests/prepare.yml
+	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 3 --dist loadfile
 
 clean:  ## remove what the build made
 	rm -rf .venv .uv build dist
