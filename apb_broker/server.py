@@ -33,8 +33,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
         }
         for name, value in options.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
+            self.cfg.set(name, value)
 
     def load(self) -> Flask:
         """The application of one worker process."""

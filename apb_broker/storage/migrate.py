@@ -7,6 +7,7 @@ from alembic import command
 from alembic.config import Config
 
 from apb_broker.storage.database import driver_url
+from apb_broker.storage.tables import epoch_sequence
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 7204651
@@ -19,6 +20,7 @@ def migrate(url: str) -> None:
         with engine.begin() as connection:
             connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(LOCK)))
             command.upgrade(configuration(connection), "head")
+            _advance_epoch(connection)
     finally:
         engine.dispose()
 
@@ -29,3 +31,13 @@ def configuration(connection: sqlalchemy.Connection) -> Config:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+def _advance_epoch(connection: sqlalchemy.Connection) -> None:
+    """Brings the epoch up to the clock (ms), so that hosts accept runs also after an older copy of the database was restored.
+
+    Hosts remember the highest epoch they saw. Claims are far fewer than one a millisecond, so the clock is ahead of them all.
+    """
+    milliseconds = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    name = epoch_sequence.name
+    connection.execute(sqlalchemy.text(f"SELECT setval('{name}', greatest(nextval('{name}'), {milliseconds}))"))

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from apb_broker.lifecycle import errors, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
+from apb_broker.storage.migrate import migrate
 from tests import scenarios
 
 
@@ -54,6 +55,17 @@ def test_claim_raises_the_epoch_across_all_operations(broker: Broker) -> None:
     two = scenarios.run(broker)
     assert first.operation_id == one.operation_id
     assert two.epoch > one.epoch
+
+
+def test_epoch_is_ahead_of_what_hosts_saw_before_a_restore(broker: Broker, database_url: str) -> None:
+    """An older copy of the database counts from an older number; migrating at start brings it past every run there was."""
+    scenarios.provision(broker)
+    seen = scenarios.run(broker).epoch
+    with broker.database.engine.begin() as connection:
+        connection.execute(text("SELECT setval('operation_epoch', 1)"))
+    migrate(database_url)
+    scenarios.deprovision(broker)
+    assert scenarios.run(broker).epoch > seen
 
 
 def test_finish_is_refused_for_an_owner_that_was_given_up(broker: Broker) -> None:
