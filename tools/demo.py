@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -49,12 +50,16 @@ def free_port() -> int:
 
 
 def free_ports() -> str:
-    """Two neighbouring ports nobody uses: other instances on this machine keep theirs."""
+    """Two neighbouring ports nobody uses, below those that outgoing connections get: other instances on this machine keep theirs."""
     while True:
-        first = free_port()
-        with socket.socket() as probe:
-            if first < 65535 and probe.connect_ex(("127.0.0.1", first + 1)):
-                return f"{first}-{first + 1}"
+        first = random.randrange(20000, 32000, 2)
+        if not any(is_open(port) for port in (first, first + 1)):
+            return f"{first}-{first + 1}"
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextlib.contextmanager
@@ -121,16 +126,22 @@ def expect_refused(credentials: dict) -> None:
 
 def expect_nothing_left(port: int, directory: Path, slug: str) -> None:
     """No process, port, directory or system user of the instance."""
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            fail(f"port {port} is still open")
+    if is_open(port):
+        fail(f"port {port} is still open")
     if (directory / slug).exists():
         fail(f"{directory / slug} still exists")
-    if slug in subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout:
+    if any(slug in process_text(process) for process in Path("/proc").glob("[0-9]*")):
         fail(f"a process of {slug} still runs")
     if any(slug in user.pw_name for user in pwd.getpwall()):
         fail(f"the system user of {slug} still exists")
     print(f"port {port} closed; process, directory and system user of {slug} gone")
+
+
+def process_text(process: Path) -> str:
+    """Arguments and working directory of a process, as far as they can be read."""
+    with contextlib.suppress(OSError):
+        return (process / "cmdline").read_text(errors="replace") + str((process / "cwd").readlink())
+    return ""
 
 
 def tell_story(environment: dict, state: Path) -> None:
