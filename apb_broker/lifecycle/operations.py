@@ -136,17 +136,6 @@ def finish(broker: Broker, operation_id: str, epoch: int, result: Result) -> boo
         return True
 
 
-def hand_back(broker: Broker, operation_id: str, epoch: int) -> None:
-    """Gives an operation back undone, because its worker is to stop."""
-    with broker.database.unit() as unit:
-        operation = unit.operation(operation_id)
-        if operation is not None and queue.write_as_owner(unit, operation_id, epoch, attempt=max(operation.attempt - 1, 0)):
-            unit.session.refresh(operation)
-            queue.requeue(unit, operation, delay_seconds=0)
-            queue.append_progress(unit, operation_id, "handed back: the worker stops")
-            queue.notify(unit)
-
-
 def sweep(broker: Broker) -> int:
     """Takes up what nobody works on: lost leases are run again or given up, missed deadlines end. Returns how many."""
     with broker.database.unit() as unit:
@@ -171,16 +160,20 @@ def _sweep_one(broker: Broker, operation_id: str, instance_id: str) -> None:
 
 def _conclude(broker: Broker, unit: Unit, operation: Operation, result: Result) -> None:
     """Applies a result to an operation whose row and instance are locked."""
-    if result.may_be_repeated and not operation.cancel_requested and _has_time(broker, operation):
+    queue.notify(unit)  # something may wait for this end, or be claimed again
+    if operation.cancel_requested:
+        if result.status != "succeeded":
+            result = Result("canceled", message="canceled")
+    elif result.status == "canceled":
+        # Nobody asked for it but the worker itself, which is to stop: that is no attempt of the operation's.
+        operation.attempt -= 1
+        queue.append_progress(unit, operation.id, "handed back: its worker stops")
+        return queue.requeue(unit, operation, delay_seconds=0)
+    elif result.may_be_repeated and _has_time(broker, operation):
         delay = RETRY_SECONDS[min(operation.attempt, len(RETRY_SECONDS)) - 1]
         queue.append_progress(unit, operation.id, f"{result.message or 'outcome unknown'}; to be run again in {delay} s")
-        queue.requeue(unit, operation, delay_seconds=delay)
-        queue.notify(unit)
-        return
-    if operation.cancel_requested and result.status != "succeeded":
-        result = Result("canceled", message="canceled")
-    outcomes.apply(broker, unit, operation, result)
-    queue.notify(unit)  # something may wait for this end
+        return queue.requeue(unit, operation, delay_seconds=delay)
+    return outcomes.apply(broker, unit, operation, result)
 
 
 def _has_time(broker: Broker, operation: Operation) -> bool:

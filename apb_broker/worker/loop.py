@@ -141,9 +141,7 @@ class Worker:
             running.pending_lines = []
         if running.result is None:
             return
-        if self._stopping and running.result.status == "canceled":
-            operations.hand_back(self._broker, work.operation_id, work.epoch)
-        elif not operations.finish(self._broker, work.operation_id, work.epoch, running.result):
+        if not operations.finish(self._broker, work.operation_id, work.epoch, running.result):
             log.warning("result refused: another worker owns the operation", **_ids(work), epoch=work.epoch)
         log.info("operation run", **_ids(work), kind=work.kind, outcome=running.result.status, reason=running.result.message)
         running.run.close()
@@ -155,16 +153,13 @@ class Worker:
         asked_at = execution.boot_clock()  # before the database is asked: its delay never extends what the supervisor grants
         held = operations.renew(self._broker, {id_: running.work.epoch for id_, running in self._running.items()})
         self._next_renewal = time.monotonic() + self._broker.settings.lease_seconds / 5
-        for id_, running in list(self._running.items()):
-            if id_ not in held:
-                log.warning("lease lost: the run is killed", **_ids(running.work))
-                running.run.close()
-                del self._running[id_]
+        for id_, running in self._running.items():
+            if running.result is not None:
                 continue
-            if running.result is None:
+            if id_ in held:
                 running.run.renew(at=asked_at)
-                if held[id_]:
-                    running.run.cancel()
+            if held.get(id_, True):  # it is to be canceled, or another worker's by now, who will refuse our result
+                running.run.cancel()
 
     def _sweep(self) -> None:
         if time.monotonic() >= self._next_sweep:

@@ -15,6 +15,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 
@@ -124,7 +125,9 @@ class Host:
             await_true(lambda: ended(pid), seconds=60)
         for instance in self.instances:
             if instance.has_user():
-                subprocess.run(["pkill", "-KILL", "-U", instance.user], check=False)
+                for process in psutil.process_iter(["username"]):
+                    if process.info["username"] == instance.user:
+                        process.kill()
                 subprocess.run(["userdel", instance.user], check=True)
         shutil.rmtree(self.directory)
 

@@ -174,11 +174,11 @@ def test_deprovision_after_the_worker_of_a_provision_was_lost(broker: Broker) ->
     assert scenarios.run(broker).operation_id == removal.operation_id
 
 
-def test_hand_back_costs_no_attempt(broker: Broker) -> None:
-    """A worker that stops gives its operation back; another can claim it at once."""
+def test_run_canceled_by_its_own_worker_is_handed_back(broker: Broker) -> None:
+    """A worker that stops gives its operation back at no attempt's cost; another can claim it at once."""
     scenarios.provision(broker)
     work = scenarios.claim(broker)
-    operations.hand_back(broker, work.operation_id, work.epoch)
+    assert operations.finish(broker, work.operation_id, work.epoch, Result("canceled"))
     again = scenarios.claim(broker, "worker-2")
     assert again.operation_id == work.operation_id
     with broker.database.unit() as unit:
