@@ -1,0 +1,91 @@
+"""The operator's HTTP API: what it shows, what it never shows, who may ask."""
+
+import base64
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from apb_broker import application
+from apb_broker.catalog import config as configuration
+from apb_broker.lifecycle import operations
+from apb_broker.lifecycle.broker import Broker
+from tests import scenarios
+from tests.contract.conftest import Platform
+
+
+def test_instances_are_found_by_name_and_space(platform: Platform) -> None:
+    """Every instance with its connection, bindings and last operation, and nothing secret."""
+    scenarios.ready(platform.broker, "i1", context={"instance_name": "cache"}, parameters={"password": "hush-hush-hush"})
+    scenarios.ready(platform.broker, "i2", context={"instance_name": "cache"}, space="other")
+    platform.bind(context={"binding_name": "shop"})
+    (found,) = platform.call("GET", "/admin/v1/instances?name=cache&space=space").json["instances"]
+    assert (found["id"], found["service"], found["plan"], found["state"]) == ("i1", "redis", "redis-standard", "ready")
+    assert found["connection"] == {"host": "127.0.0.1", "port": 31000}
+    assert [(binding["name"], binding["state"]) for binding in found["bindings"]] == [("shop", "binding")]
+    assert found["operation"]["kind"] == "provision"
+    assert "hush" not in platform.call("GET", "/admin/v1/instances").text
+    assert platform.call("GET", "/admin/v1/instances/i1").json == found
+    assert platform.call("GET", "/admin/v1/instances/none").status_code == 404
+
+
+def test_operations_are_listed_newest_first_and_outlive_their_instance(platform: Platform) -> None:
+    """They can be narrowed to an instance or a state."""
+    scenarios.ready(platform.broker, "i1")
+    scenarios.ready(platform.broker, "i2")
+    scenarios.deprovision(platform.broker, "i1")
+    scenarios.run(platform.broker)
+    listed = platform.call("GET", "/admin/v1/operations").json["operations"]
+    assert [(one["kind"], one["instance_id"]) for one in listed] == [("deprovision", "i1"), ("provision", "i2"), ("provision", "i1")]
+    assert len(platform.call("GET", "/admin/v1/operations?instance=i1").json["operations"]) == 2
+    assert platform.call("GET", "/admin/v1/operations?state=failed").json["operations"] == []
+    assert len(platform.call("GET", "/admin/v1/operations?limit=1").json["operations"]) == 1
+    assert platform.call("GET", f"/admin/v1/operations/{listed[0]['id']}").json == listed[0]
+
+
+def test_log_is_read_line_by_line_while_the_operation_goes_on(platform: Platform) -> None:
+    """A waiting reader gets new lines as they come, and the end."""
+    accepted = platform.put().json["operation"]
+    path = f"/admin/v1/operations/{accepted}/log"
+    first = platform.call("GET", path).json
+    assert ([line["text"] for line in first["lines"]], first["state"]) == (["provision accepted"], "queued")
+    work = scenarios.claim(platform.broker)
+    later = threading.Timer(0.3, operations.report, (platform.broker, work.operation_id, work.epoch, ["Start the server"]))
+    later.start()
+    new = platform.call("GET", f"{path}?after={first['lines'][-1]['seq']}&wait=10").json
+    later.join()
+    assert ([line["text"] for line in new["lines"]], new["state"]) == (["Start the server"], "running")
+    operations.finish(platform.broker, work.operation_id, work.epoch, scenarios.SUCCESS)
+    began = time.monotonic()
+    end = platform.call("GET", f"{path}?after={new['lines'][-1]['seq']}&wait=30").json
+    assert end["state"] == "succeeded"
+    assert platform.call("GET", f"{path}?after={end['lines'][-1]['seq']}&wait=30").json == {"lines": [], "state": "succeeded"}
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("query", ["limit=-1", "limit=x", "limit=1001", "limit=", "limit=%D9%A1"])
+def test_number_out_of_bounds_is_400(platform: Platform, query: str) -> None:
+    """The parameter and its limit are named."""
+    answer = platform.call("GET", f"/admin/v1/operations?{query}")
+    assert answer.status_code == 400
+    assert "limit: expected a whole number from 0 to 1000" in answer.json["description"]
+
+
+def test_role_decides_what_a_user_reaches(broker: Broker, tmp_path: Path) -> None:
+    """A platform's user is kept from the operator's API and the other way round."""
+    text = (tmp_path / "apb.yml").read_text().replace("roles: [platform, operator]}]", "roles: [platform]}, OPS]")
+    ops = "{name: ops, password_file: admin.password, roles: [operator]}"
+    (tmp_path / "apb.yml").write_text(text.replace("OPS", ops))
+    client = application.create(broker, configuration.load(tmp_path / "apb.yml")).test_client()
+
+    def status(user: str, path: str) -> int:
+        login = base64.b64encode(f"{user}:secret of the operator".encode()).decode()
+        return client.get(path, headers={"Authorization": f"Basic {login}", "X-Broker-API-Version": "2.17"}).status_code
+
+    assert [status(user, path) for user in ("admin", "ops") for path in ("/v2/catalog", "/admin/v1/operations")] == [200, 403, 403, 200]
+
+
+def test_liveness_needs_no_login(platform: Platform) -> None:
+    """It says that the database answers, and nothing else."""
+    assert platform.client.get("/livez").json == {"status": "ok"}
