@@ -63,7 +63,7 @@ def test_default_account_has_the_tenants_password_and_no_admin_rights(up: Machin
     evil = f"{{{{ lookup('pipe','touch {up.state.parent}/pwned') }}}}"
     stdin = json.dumps({"memory": 0.1, "password": evil})
     made = up.apb("provision", "redis", "redis-standard", evil, "--parameters-file", "-", stdin=stdin)
-    with redis.Redis(port=made["connection"]["port"], password=evil) as client:
+    with redis.Redis(host="127.0.0.1", port=made["connection"]["port"], password=evil) as client:
         assert client.set("a", "1")
         with pytest.raises(redis.exceptions.NoPermissionError):
             client.acl_setuser("other", enabled=True, nopass=True)

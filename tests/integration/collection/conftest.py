@@ -177,7 +177,7 @@ class Instance:
         return self.host.play(action, {**unsafe(described), **settings}, arguments=arguments)
 
     def client(self, username, password):
-        return redis.Redis(port=self.port, username=username, password=password, decode_responses=True, socket_timeout=10)
+        return redis.Redis(host="127.0.0.1", port=self.port, username=username, password=password, decode_responses=True, socket_timeout=10)
 
     def admin(self):
         return self.client("apb_admin", self.admin_password)

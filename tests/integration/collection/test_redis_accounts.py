@@ -49,7 +49,9 @@ class Server:
 
     @contextlib.contextmanager
     def client(self, name, password="p-password"):
-        with redis.Redis(port=self.port, username=name, password=password, decode_responses=True, single_connection_client=True) as client:
+        with redis.Redis(
+            host="127.0.0.1", port=self.port, username=name, password=password, decode_responses=True, single_connection_client=True
+        ) as client:
             yield client
 
 

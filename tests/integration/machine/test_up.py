@@ -240,6 +240,8 @@ def test_up_kills_what_does_not_stop(person, familiar, listen):
         (familiar / f"s/{name}.stubborn").touch()
     with Up(person, familiar, listen=listen, seconds=0.5) as up:
         up.until("credentials")
+        # Only then do both ignore the signal that comes with the end of their parent.
+        await_true(lambda: all("started" in (familiar / f"s/logs/{name}.log").read_text() for name in ("serve", "worker")))
         first = up.children.values()
         up.end(signal.SIGKILL)
     assert not any(map(is_gone, first))
