@@ -13,6 +13,8 @@ description:
   - Makes the directory of a service instance, and as root a system user of its own that owns it.
   - Remembers the highest epoch that worked on the instance, and refuses lower ones. This outlives the directory.
   - Removing the directory also ends all processes of the instance.
+extends_documentation_fragment:
+  - apb.catalog.check_diff
 author:
   - apb contributors (@apb-project)
 options:
@@ -40,13 +42,6 @@ options:
     type: str
     choices: [present, claimed, absent]
     default: present
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -13,6 +13,8 @@ description:
   - Makes the directory of all service instances on a host.
   - Starts a supervisord for their servers, unless systemd runs the host and the module runs as root.
   - A supervisord that was killed is started again, and its programs with it.
+extends_documentation_fragment:
+  - apb.catalog.check_diff
 author:
   - apb contributors (@apb-project)
 options:
@@ -25,13 +27,6 @@ options:
     type: list
     elements: path
     default: []
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
 """
 
 EXAMPLES = r"""

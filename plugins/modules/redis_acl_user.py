@@ -11,31 +11,12 @@ short_description: One account of a Redis server
 version_added: 0.1.0
 description:
   - Makes an account of a Redis server exactly as described, or removes it and ends its connections.
-requirements:
-  - redis (Python library) on the host that runs the module
+extends_documentation_fragment:
+  - apb.catalog.redis_login
+  - apb.catalog.check_diff
 author:
   - apb contributors (@apb-project)
 options:
-  host:
-    description: Address of the server.
-    type: str
-    required: true
-  port:
-    description: Port of the server.
-    type: int
-    required: true
-  login_user:
-    description: Account to log in with. It needs all rights.
-    type: str
-    required: true
-  login_password:
-    description: Its password.
-    type: str
-    required: true
-  wait_seconds:
-    description: How long to wait for a server that starts or loads its data.
-    type: int
-    default: 0
   name:
     description: Name of the account.
     type: str
@@ -61,13 +42,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
 """
 
 EXAMPLES = r"""

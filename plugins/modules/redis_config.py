@@ -12,42 +12,16 @@ version_added: 0.1.0
 description:
   - Waits until a Redis server answers, and changes its settings without a restart.
   - Settings in its configuration file are not touched.
-requirements:
-  - redis (Python library) on the host that runs the module
+extends_documentation_fragment:
+  - apb.catalog.redis_login
+  - apb.catalog.check_diff
 author:
   - apb contributors (@apb-project)
 options:
-  host:
-    description: Address of the server.
-    type: str
-    required: true
-  port:
-    description: Port of the server.
-    type: int
-    required: true
-  login_user:
-    description: Account to log in with. It needs all rights.
-    type: str
-    required: true
-  login_password:
-    description: Its password.
-    type: str
-    required: true
-  wait_seconds:
-    description: How long to wait for a server that starts or loads its data.
-    type: int
-    default: 0
   settings:
     description: Settings and their values, written as the server gives them back. Sizes are in bytes.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
 """
 
 EXAMPLES = r"""

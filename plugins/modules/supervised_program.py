@@ -13,6 +13,8 @@ description:
   - Writes a program's section of supervisord's configuration and makes supervisord run the program by it.
   - The program is started again when it ends, and ends with supervisord.
   - It works also while another run adds or removes programs, and when a program keeps failing to start.
+extends_documentation_fragment:
+  - apb.catalog.check_diff
 author:
   - apb contributors (@apb-project)
 options:
@@ -47,13 +49,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
 """
 
 EXAMPLES = r"""
