@@ -1,12 +1,14 @@
 """A playbook through ansible-runner in a fresh ansible-playbook; what its events mean is left to `transcript`.
 
-Of ansible-runner's ways these are changed, each for a reason: extra variables and inventory go by files written here
-(it would put them on the command line, or read them less strictly), no output is kept, its signal handlers are not
-installed, and ansible-playbook gets a parent-death signal (it would run on without it).
+Of ansible-runner's ways these are changed, each for a reason: extra variables go through a named pipe, so that no file
+ever holds them (it would put them on the command line, or read them less strictly), the inventory is a file written
+here, no output is kept, its signal handlers are not installed, and ansible-playbook gets a parent-death signal (it
+would run on without it).
 """
 
 import json
 import os
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from apb_broker.execution.executors import Emit
 from apb_broker.execution.job import Job, Outcome
 from apb_broker.execution.transcript import Transcript
 
+WRITER_SECONDS = 120  # ansible-playbook reads its variables in its first second
 _SETTINGS = {"pexpect_timeout": 1, "suppress_ansible_output": True, "suppress_output_file": True}
 
 
@@ -26,13 +29,14 @@ def run(job: Job, directory: Path, emit: Emit) -> Outcome:
     _tame_pexpect()
     for name in ("env", "tmp", "cp", "remote", "async", "inventory"):
         (directory / name).mkdir(mode=0o700)
-    (directory / "env" / "extravars").write_text(unsafe.extravars(job.settings, job.variables))
+    pipe = _pipe_with(unsafe.extravars(job.settings, job.variables), directory / "extravars")
     os.environ.update(environment.of_ansible(directory))
     transcript = Transcript(emit)
     runner = ansible_runner.interface.init_runner(
         private_data_dir=str(directory),
         ident="run",
         playbook=job.playbook,
+        cmdline=shlex.join(["-e", f"@{pipe}"]),
         inventory=inventories(job, directory),
         settings=dict(_SETTINGS),
         quiet=True,
@@ -45,6 +49,25 @@ def run(job: Job, directory: Path, emit: Emit) -> Outcome:
     return transcript.outcome(runner.rc)
 
 
+def _pipe_with(text: str, path: Path) -> Path:
+    """A named pipe out of which whoever opens it first reads the text.
+
+    Its writer is a grandchild, which the supervisor takes over and ends with the run; should all of these be killed at
+    once, it ends by itself.
+    """
+    os.mkfifo(path, mode=0o600)
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.fork() == 0:
+                signal.alarm(WRITER_SECONDS)
+                path.write_text(text)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    return path
+
+
 def inventories(job: Job, directory: Path) -> list[str]:
     """The inventory arguments: ours, always with localhost, and after it, so that it wins, the operator's file."""
     hosts = {"localhost": {"ansible_connection": "local"}, **(job.inventory or {}).get("hosts", {})}
@@ -54,11 +77,12 @@ def inventories(job: Job, directory: Path) -> list[str]:
 
 
 def _host(variables: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """On this machine modules' files, which hold their arguments, lie in the run's directory: a killed module does not remove its own."""
+    """On this machine what modules write lies in the run's directory: a killed module does not remove its own."""
     if variables.get("ansible_connection") != "local":
         return variables
     ours = {
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "ansible_pipelining": True,  # modules and their arguments go by stdin
         "ansible_remote_tmp": str(directory / "remote"),
         "ansible_async_dir": str(directory / "async"),
     }
