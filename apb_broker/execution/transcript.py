@@ -8,6 +8,8 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible_collections.apb.catalog.plugins.module_utils import sealed_results
+
 from apb_broker.execution.executors import Emit
 from apb_broker.execution.job import Outcome, Progress
 
@@ -25,8 +27,9 @@ _DEAD_WORKER = "A worker was found in a dead state"
 class Transcript:
     """Follows one run event by event."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, publish_key: str) -> None:
         self._emit = emit
+        self._publish_key = publish_key
         self._names: dict[str, str] = {}
         self._failed_items: dict[str, dict[str, Any]] = {}
         self._output: deque[str] = deque(maxlen=60)
@@ -102,7 +105,16 @@ class Transcript:
         published = (statistics.get("artifact_data") or {}).get(PUBLISHED, {})
         if not isinstance(published, dict):
             return Outcome("failed", message="The role published something that is not a mapping")
-        return Outcome("succeeded", published={key: published[key] for key in PUBLISHED_KEYS if key in published})
+        results = self._unsealed(published)
+        return Outcome("succeeded", published={key: results[key] for key in PUBLISHED_KEYS if key in results})
+
+    def _unsealed(self, published: dict[str, Any]) -> dict[str, Any]:
+        """What tasks published one after the other, each sealed with the run's key; later ones add to earlier ones."""
+        results = {key: value for key, value in published.items() if key != "sealed"}
+        for text in published.get("sealed", {}).values():
+            for key, value in sealed_results.unseal(text, self._publish_key).items():
+                results[key] = {**results.get(key, {}), **value} if isinstance(value, dict) else value
+        return results
 
     def _said(self, exit_status: int) -> str:
         """No task failed, so ansible-playbook itself did: what it said, from its first error on."""

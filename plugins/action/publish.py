@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.plugins.action import ActionBase
+from ansible_collections.apb.catalog.plugins.module_utils import sealed_results
 
 PUBLISHED = "apb_published"
 KINDS = {"credentials": Mapping, "outputs": Mapping, "connection": Mapping, "dashboard_url": str}
@@ -27,6 +30,14 @@ def check(values):
     return given
 
 
+def sealed(values, key, task):
+    """The values as they travel: readable for who has the run's key, under a name of each task: statistics of one name are merged."""
+    if key is None:
+        return values
+    plain = json.loads(json.dumps(values, cls=get_module_encoder("legacy", Direction.CONTROLLER_TO_MODULE)))
+    return {"sealed": {task: sealed_results.seal(plain, str(key))}}
+
+
 class ActionModule(ActionBase):
     """Runs in the controller's process: no module is sent anywhere."""
 
@@ -35,5 +46,5 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        published = {PUBLISHED: check(self._task.args)}
-        return {**result, "changed": False, "ansible_stats": {"data": published, "per_host": False, "aggregate": True}}
+        published = sealed(check(self._task.args), (task_vars or {}).get(sealed_results.KEY_VARIABLE), self._task._uuid)
+        return {**result, "changed": False, "ansible_stats": {"data": {PUBLISHED: published}, "per_host": False, "aggregate": True}}

@@ -1,9 +1,9 @@
 """A playbook through ansible-runner in a fresh ansible-playbook; what its events mean is left to `transcript`.
 
 Of ansible-runner's ways these are changed, each for a reason: extra variables go through a named pipe, so that no file
-ever holds them (it would put them on the command line, or read them less strictly), the inventory is a file written
-here, no output is kept, its signal handlers are not installed, and ansible-playbook gets a parent-death signal (it
-would run on without it).
+ever holds them (it would put them on the command line, or read them less strictly), published results are sealed with a
+key of the run's (it hands events over in files), the inventory is a file written here, no output is kept, its signal
+handlers are not installed, and ansible-playbook gets a parent-death signal (it would run on without it).
 """
 
 import json
@@ -12,6 +12,8 @@ import shlex
 import signal
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.apb.catalog.plugins.module_utils import sealed_results
 
 from apb_broker.execution import environment, processes, unsafe
 from apb_broker.execution.executors import Emit
@@ -29,9 +31,11 @@ def run(job: Job, directory: Path, emit: Emit) -> Outcome:
     _tame_pexpect()
     for name in ("env", "tmp", "cp", "remote", "async", "inventory"):
         (directory / name).mkdir(mode=0o700)
-    pipe = _pipe_with(unsafe.extravars(job.settings, job.variables), directory / "extravars")
+    publish_key = sealed_results.new_key()
+    variables = {**job.variables, sealed_results.KEY_VARIABLE: publish_key}
+    pipe = _pipe_with(unsafe.extravars(job.settings, variables), directory / "extravars")
     os.environ.update(environment.of_ansible(directory))
-    transcript = Transcript(emit)
+    transcript = Transcript(emit, publish_key)
     runner = ansible_runner.interface.init_runner(
         private_data_dir=str(directory),
         ident="run",

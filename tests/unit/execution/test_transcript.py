@@ -1,8 +1,11 @@
 """What events mean, where a real playbook for it would be long."""
 
 import pytest
+from ansible_collections.apb.catalog.plugins.module_utils import sealed_results
 
 from apb_broker.execution.transcript import Transcript
+
+KEY = sealed_results.new_key()
 
 
 def stats(**values) -> dict:
@@ -14,7 +17,7 @@ def failed(uuid="t", **result) -> dict:
 
 
 def outcome(*events, status=0):
-    transcript = Transcript(lambda progress: None)
+    transcript = Transcript(lambda progress: None, KEY)
     assert [transcript.handle(event) for event in events] == [False] * len(events)
     return transcript.outcome(status)
 
@@ -62,3 +65,11 @@ def test_outcome_tells_the_playbooks_own_error_without_its_source():
 def test_outcome_without_any_word_tells_the_status():
     """Never an empty message for a failure."""
     assert outcome(status=5).message == "The playbook ended with status 5 and no word"
+
+
+def test_outcome_unseals_what_tasks_published_and_adds_it_up():
+    """Each task's results are sealed by themselves; of one kind, later ones add to earlier ones."""
+    first = sealed_results.seal({"outputs": {"a": 1, "b": 1}, "credentials": {"user": "x"}}, KEY)
+    second = sealed_results.seal({"outputs": {"b": 2}, "dashboard_url": "https://x"}, KEY)
+    ended = outcome(stats(artifact_data={"apb_published": {"sealed": {"t1": first, "t2": second}}}))
+    assert ended.published == {"outputs": {"a": 1, "b": 2}, "credentials": {"user": "x"}, "dashboard_url": "https://x"}
