@@ -42,7 +42,7 @@ format: venv  ## rewrite the code as the checks want it
 	$(RUN)ruff format . && $(RUN)ruff check --fix .
 
 # Suites run side by side, each file in one process; most of their time is waiting.
-test: check  ## everything: checks, then all tests on real servers (about ten minutes)
+test: check  ## everything: checks, then all tests on real servers (about six minutes)
 	$(RUN)ansible-playbook tests/prepare.yml
 	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 3 --dist loadfile
 

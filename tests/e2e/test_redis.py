@@ -8,6 +8,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 import redis
@@ -73,6 +74,25 @@ def test_default_account_has_the_tenants_password_and_no_admin_rights(up: Machin
     up.apb("bind", evil, evil)
     up.apb("deprovision", evil, "--yes")
     assert not (up.state.parent / "pwned").exists()
+
+
+def test_platform_that_cannot_wait_binds_within_its_request(up: Machine) -> None:
+    """Without accepts_incomplete the answer to a bind has the credentials, and after that to an unbind they are void."""
+    made = up.apb("provision", "redis", "redis-standard", "sync", "-p", "memory=0.1")
+    admin = json.loads((up.state / "admin.json").read_text())
+    ids = {"service_id": made["service_id"], "plan_id": made["plan_id"]}
+    path = f"{admin['url']}/v2/service_instances/{made['id']}/service_bindings/b-1"
+    headers = {"X-Broker-API-Version": "2.14"}
+    with httpx.Client(auth=(admin["username"], admin["password"]), headers=headers, timeout=60, trust_env=False) as platform:
+        bound = platform.put(path, json={**ids, "parameters": {"access": "readwrite"}})
+        assert bound.status_code == 201, bound.text
+        with login(bound.json()["credentials"]) as client:
+            assert client.set("a", "1")
+        assert platform.put(path, json={**ids, "parameters": {"access": "readwrite"}}).json() == bound.json()
+        assert platform.delete(path, params=ids).status_code == 200
+        with login(bound.json()["credentials"]) as client, pytest.raises(redis.exceptions.AuthenticationError):
+            client.ping()
+    up.apb("deprovision", "sync", "--yes")
 
 
 def test_accounts_survive_a_restart_of_the_server(up: Machine) -> None:
