@@ -1,4 +1,4 @@
-"""How the broker's processes log."""
+"""How the broker's processes log: constant messages with keys and values; lines for people on a terminal, JSON for programs."""
 
 import sys
 
@@ -6,17 +6,19 @@ import structlog
 
 
 def configure() -> None:
-    """Constant messages with keys and values: lines for people on a terminal, JSON for programs."""
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(ensure_ascii=False)
-    )
+    """To stderr. Tracebacks are plain ones: richer ones show local variables, and with them secrets."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
+            *_renderers(is_terminal=sys.stderr.isatty()),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _renderers(*, is_terminal: bool) -> list[structlog.typing.Processor]:
+    if is_terminal:
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]

@@ -60,6 +60,13 @@ PLAN = {
 SERVICE = {"id": "service-1", "name": "redis", "description": "Key-value store", "tags": ["cache"], "bindable": True, "plans": [PLAN]}
 
 
+class Server(ThreadingHTTPServer):
+    """Clients of these tests go away in the middle of an answer on purpose."""
+
+    def handle_error(self, request, client_address):
+        """Nothing to say."""
+
+
 class FakeBroker:
     """State, script and record. Routes are the methods named by ROUTES."""
 
@@ -76,7 +83,7 @@ class FakeBroker:
         self.start()
 
     def start(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
+        self._server = Server(("127.0.0.1", self.port), _handler(self))
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
