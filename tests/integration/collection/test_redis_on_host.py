@@ -195,3 +195,13 @@ def test_prepare_host_says_what_is_missing(managed_host):
 def test_collection_is_found_in_the_checkout():
     """The tests judge this checkout and no installed copy."""
     assert (ROOT / "build" / "ansible_collections" / "apb" / "catalog" / "galaxy.yml").samefile(ROOT / "galaxy.yml")
+
+
+def test_server_that_cannot_start_is_told_with_its_own_words(managed_host):
+    """An operator's wrong setting: the failure names what the server complained about, not only that nothing listens."""
+    made = managed_host.instance()
+    played = made.play("provision", redis_maxmemory_policy="no-such-policy", redis_start_wait_seconds=4)
+    assert played.code != 0
+    assert f"nothing listens at 127.0.0.1:{made.port}; the server said last: " in played.text
+    assert "maxmemory-policy" in played.text
+    assert made.play("deprovision").code == 0
