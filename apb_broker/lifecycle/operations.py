@@ -11,6 +11,7 @@ from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from apb_broker.storage import queue
 from apb_broker.storage.database import Unit
+from apb_broker.storage.errors import StorageError
 from apb_broker.storage.tables import Binding, Instance, Operation
 
 RETRY_SECONDS = (1, 5, 15, 60)
@@ -82,30 +83,44 @@ class Work:
 
 
 def claim(broker: Broker, owner: str) -> Work | None:
-    """Takes the next operation that is due, or None."""
+    """Takes the next operation that is due, or None. One that cannot be run at all is ended at once."""
     with broker.database.unit() as unit:
         operation = queue.claim(unit, owner=owner, lease_seconds=broker.settings.lease_seconds)
-        if operation is None:
-            return None
-        instance = unit.instance(operation.instance_id)
-        binding = None if operation.binding_id is None else unit.binding(operation.instance_id, operation.binding_id)
-        if instance is None or (binding is None and operation.binding_id is not None):
-            # Its subject went with an instance removed meanwhile: there is nothing left to do.
-            queue.end(unit, operation, state="failed", error="the instance or binding does not exist any more")
-            return None
-        remaining = (operation.deadline_at - datetime.now(UTC)).total_seconds()
-        return Work(
-            operation_id=operation.id,
-            epoch=operation.epoch,
-            kind=operation.kind,
-            instance_id=instance.id,
-            binding_id=operation.binding_id,
-            role=instance.role,
-            target=instance.placement["target"],
-            variables=variables.build(unit, operation, instance, binding),
-            secrets=variables.secrets_of(unit, operation, instance),
-            deadline_seconds=max(remaining, 1.0),
+    if operation is None:
+        return None
+    try:
+        with broker.database.unit() as unit:
+            return _work(unit, operation.id)
+    except StorageError:
+        raise
+    except Exception as error:  # whatever it is: it must not stop what is queued behind it
+        finish(
+            broker, operation.id, operation.epoch, Result("failed", message=f"the broker cannot run this: {type(error).__name__}: {error}")
         )
+        return claim(broker, owner)
+
+
+def _work(unit: Unit, operation_id: str) -> Work:
+    operation = unit.operation(operation_id)
+    instance = None if operation is None else unit.instance(operation.instance_id)
+    if operation is None or instance is None:
+        raise LookupError("the instance does not exist any more")
+    binding = None if operation.binding_id is None else unit.binding(operation.instance_id, operation.binding_id)
+    if binding is None and operation.binding_id is not None:
+        raise LookupError("the binding does not exist any more")
+    remaining = (operation.deadline_at - datetime.now(UTC)).total_seconds()
+    return Work(
+        operation_id=operation.id,
+        epoch=operation.epoch,
+        kind=operation.kind,
+        instance_id=instance.id,
+        binding_id=operation.binding_id,
+        role=instance.role,
+        target=instance.placement["target"],
+        variables=variables.build(unit, operation, instance, binding),
+        secrets=variables.secrets_of(unit, operation, instance),
+        deadline_seconds=max(remaining, 1.0),
+    )
 
 
 def renew(broker: Broker, held: dict[str, int]) -> dict[str, bool]:

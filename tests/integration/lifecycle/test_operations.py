@@ -127,6 +127,18 @@ def test_lost_run_is_tried_again_after_a_back_off(broker: Broker) -> None:
     assert scenarios.claim(broker).operation_id == accepted.operation_id
 
 
+def test_operation_that_cannot_be_run_does_not_stop_the_queue(broker: Broker) -> None:
+    """A row that no release of ours can read ends failed; what was queued behind it is claimed."""
+    broken = scenarios.provision(broker, "i1")
+    good = scenarios.provision(broker, "i2")
+    with broker.database.unit() as unit:
+        row = unit.instance("i1")
+        assert row is not None
+        row.plan_snapshot = {"from": "another world"}
+    assert scenarios.claim(broker).operation_id == good.operation_id
+    assert scenarios.state(broker, broken.operation_id) == "failed"
+
+
 def test_failed_run_is_final(broker: Broker) -> None:
     """A role that failed is not run again by itself; its message is the operation's."""
     scenarios.provision(broker)
