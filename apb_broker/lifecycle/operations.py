@@ -183,12 +183,24 @@ def _conclude(broker: Broker, unit: Unit, operation: Operation, result: Result) 
         # Nobody asked for it but the worker itself, which is to stop: that is no attempt of the operation's.
         operation.attempt -= 1
         queue.append_progress(unit, operation.id, "handed back: its worker stops")
-        return queue.requeue(unit, operation, delay_seconds=0)
+        queue.requeue(unit, operation, delay_seconds=0)
+        return
     elif result.may_be_repeated and _has_time(broker, operation):
         delay = RETRY_SECONDS[min(operation.attempt, len(RETRY_SECONDS)) - 1]
         queue.append_progress(unit, operation.id, f"{result.message or 'outcome unknown'}; to be run again in {delay} s")
-        return queue.requeue(unit, operation, delay_seconds=delay)
-    return outcomes.apply(broker, unit, operation, result)
+        queue.requeue(unit, operation, delay_seconds=delay)
+        return
+    outcomes.apply(broker, unit, operation, result)
+    if operation.kind == "bind" and result.status == "succeeded" and operation.state == "failed":
+        _undo_bind(broker, unit, operation)
+
+
+def _undo_bind(broker: Broker, unit: Unit, operation: Operation) -> None:
+    """The role made an account whose credentials are not handed out: nobody else would remove it."""
+    instance, binding = unit.instance(operation.instance_id), unit.binding(operation.instance_id, operation.binding_id or "")
+    if instance is not None and binding is not None:
+        binding.state = "unbinding"
+        accept(broker, unit, "unbind", instance, operation.requested_by, {}, binding=binding)
 
 
 def _has_time(broker: Broker, operation: Operation) -> bool:

@@ -269,11 +269,14 @@ def test_names_are_unique_per_space_for_our_own_client(broker: Broker) -> None:
 
 
 def test_binding_whose_credentials_lack_a_field_is_not_handed_out(broker: Broker) -> None:
-    """Credentials are checked against the service's schema before they are kept."""
+    """Credentials are checked against the service's schema before they are kept; the account is removed again."""
     instance_id = scenarios.ready(broker)
     accepted = scenarios.bind(broker, instance_id)
     scenarios.run(broker, Result("succeeded", {"credentials": {"host": "127.0.0.1"}}))
     assert scenarios.state(broker, accepted.operation_id) == "failed"
+    assert scenarios.run(broker).kind == "unbind"
+    with pytest.raises(errors.Gone):
+        scenarios.unbind(broker, instance_id)
 
 
 def test_sealed_values_of_one_row_do_not_open_in_another(broker: Broker) -> None:
