@@ -10,6 +10,8 @@ from apb_cli import errors
 if TYPE_CHECKING:
     from apb_cli import http
 
+PLATFORM = "apb"  # how this client names itself in OSB's context
+
 
 def service(services: list[http.JSON], name: str) -> http.JSON:
     """The offered service of that name. Raises NotFound."""

@@ -3,10 +3,10 @@
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, request
 
 from apb_broker.lifecycle import views
-from apb_broker.lifecycle.broker import Broker
+from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin/v1")
@@ -15,28 +15,23 @@ MAX_WAIT_SECONDS = 30
 MAX_LIMIT = 1000
 
 
-def _broker() -> Broker:
-    broker: Broker = current_app.extensions["apb"]
-    return broker
-
-
 @blueprint.get("/instances")
 def instances() -> dict[str, Any]:
     """Instances, all or those of ?name= and ?space=."""
-    return {"instances": views.instances(_broker(), name=request.args.get("name"), space=request.args.get("space"))}
+    return {"instances": views.instances(broker(), name=request.args.get("name"), space=request.args.get("space"))}
 
 
 @blueprint.get("/instances/<instance_id>")
 def instance(instance_id: str) -> dict[str, Any]:
     """One instance."""
-    return views.instance(_broker(), instance_id)
+    return views.instance(broker(), instance_id)
 
 
 @blueprint.get("/operations")
 def operations() -> dict[str, Any]:
     """Operations, newest first; ?instance=, ?state=, ?limit= narrow them."""
     found = views.operations(
-        _broker(), instance_id=request.args.get("instance"), state=request.args.get("state"), limit=_number("limit", 100, MAX_LIMIT)
+        broker(), instance_id=request.args.get("instance"), state=request.args.get("state"), limit=_number("limit", 100, MAX_LIMIT)
     )
     return {"operations": found}
 
@@ -44,13 +39,13 @@ def operations() -> dict[str, Any]:
 @blueprint.get("/operations/<operation_id>")
 def operation(operation_id: str) -> dict[str, Any]:
     """One operation."""
-    return views.operation(_broker(), operation_id)
+    return views.operation(broker(), operation_id)
 
 
 @blueprint.get("/operations/<operation_id>/log")
 def log(operation_id: str) -> dict[str, Any]:
     """The lines of an operation's log after ?after=; with ?wait= seconds it waits for something new."""
-    return views.log(_broker(), operation_id, after=_number("after", 0, 2**62), wait_seconds=_number("wait", 0, MAX_WAIT_SECONDS))
+    return views.log(broker(), operation_id, after=_number("after", 0, 2**62), wait_seconds=_number("wait", 0, MAX_WAIT_SECONDS))
 
 
 def _number(name: str, default: int, maximum: int) -> int:

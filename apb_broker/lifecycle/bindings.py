@@ -75,17 +75,8 @@ def unbind(broker: Broker, request: Unbind) -> Accepted:
         if active is not None and active.kind == "unbind":
             return Accepted(active.id, created=False)
         _require_quiet(unit, instance)
-        return Accepted(remove(broker, unit, instance, binding, request.requested_by, halting=active).id, created=True)
-
-
-def remove(
-    broker: Broker, unit: Unit, instance: Instance, binding: Binding, requested_by: str, *, halting: Operation | None = None
-) -> Operation:
-    """Queues an unbind, canceling what makes the binding. The caller holds the instance's lock."""
-    if halting is not None:
-        operations.cancel(unit, halting, "canceled: the binding is to be removed")
-    binding.state = "unbinding"
-    return operations.accept(broker, unit, "unbind", instance, requested_by, {}, binding=binding, waits_for=halting)
+        operation = operations.accept_unbind(broker, unit, instance, binding, request.requested_by, halting=active)
+        return Accepted(operation.id, created=True)
 
 
 def undo(broker: Broker, instance_id: str, binding_id: str) -> None:
@@ -97,7 +88,7 @@ def undo(broker: Broker, instance_id: str, binding_id: str) -> None:
             return
         active = _active(unit, binding)
         if active is None or active.kind == "bind":
-            remove(broker, unit, instance, binding, binding.requested_by, halting=active)
+            operations.accept_unbind(broker, unit, instance, binding, binding.requested_by, halting=active)
 
 
 def fetch(broker: Broker, instance_id: str, binding_id: str) -> dict[str, Any]:
@@ -118,4 +109,4 @@ def _active(unit: Unit, binding: Binding) -> Operation | None:
 def _require_quiet(unit: Unit, instance: Instance) -> None:
     active = operations.active_on_instance(unit, instance.id)
     if active is not None:
-        raise errors.Busy(f"instance {instance.id} is busy: operation {active.id} ({active.kind}) is in progress")
+        raise operations.busy(instance, active)

@@ -39,7 +39,8 @@ def _again(unit: Unit, instance: Instance, request: Provision, parameters: dict[
     active = operations.active_on_instance(unit, instance.id)
     if active is not None and active.kind == "deprovision":
         raise errors.Busy(f"instance {instance.id} is being removed (operation {active.id})")
-    current = active.request["parameters"] if active is not None and active.kind == "provision" else instance.parameters
+    creation = active if active is not None and active.kind == "provision" else None
+    current = instance.parameters if creation is None else creation.request["parameters"]
     same = (instance.service_id, instance.plan_id, instance.organization, instance.space, current) == (
         request.service_id,
         request.plan_id,
@@ -51,9 +52,8 @@ def _again(unit: Unit, instance: Instance, request: Provision, parameters: dict[
         raise errors.Conflict(f"instance {instance.id} exists with another service, plan, place or other parameters")
     if instance.state == "failed":
         raise errors.Conflict(f"instance {instance.id} exists, but its provisioning failed: remove it first")
-    busy_provisioning = active is not None and active.kind == "provision"
     return Accepted(
-        operation_id=active.id if active is not None and busy_provisioning else None,
+        operation_id=None if creation is None else creation.id,
         created=False,
         connection=instance.connection,
         dashboard_url=instance.dashboard_url,
@@ -109,7 +109,7 @@ def update(broker: Broker, request: Update) -> Accepted:
         plan = service.plan_from_snapshot(instance.plan_snapshot)
         active = next(iter(unit.active_operations(instance.id)), None)
         if active is not None and active.kind != "update":
-            raise errors.Busy(f"instance {instance.id} is busy: operation {active.id} ({active.kind}) is in progress")
+            raise operations.busy(instance, active)
         if instance.state != "ready":
             raise errors.Unsupported(f"instance {instance.id} is {instance.state}, so it cannot be updated")
         desired = service.update_parameters(plan, instance.parameters, request.parameters or {})
@@ -147,7 +147,7 @@ def deprovision(broker: Broker, request: Deprovision) -> Accepted:
             return Accepted(removal.id, created=False)
         creation = next((operation for operation in active if operation.kind == "provision"), None)
         if active and creation is None:
-            raise errors.Busy(f"instance {instance.id} is busy: operation {active[0].id} ({active[0].kind}) is in progress")
+            raise operations.busy(instance, active[0])
         if creation is not None:
             operations.cancel(unit, creation, "canceled: the instance is to be removed")
         operation = operations.accept(broker, unit, "deprovision", instance, request.requested_by, {}, waits_for=creation)

@@ -60,10 +60,25 @@ def cancel(unit: Unit, operation: Operation, reason: str) -> None:
     queue.notify(unit)
 
 
+def accept_unbind(
+    broker: Broker, unit: Unit, instance: Instance, binding: Binding, requested_by: str, *, halting: Operation | None = None
+) -> Operation:
+    """Queues the removal of a binding, canceling what makes it. The caller holds the instance's lock."""
+    if halting is not None:
+        cancel(unit, halting, "canceled: the binding is to be removed")
+    binding.state = "unbinding"
+    return accept(broker, unit, "unbind", instance, requested_by, {}, binding=binding, waits_for=halting)
+
+
 def active_on_instance(unit: Unit, instance_id: str) -> Operation | None:
     """The operation in progress on the instance itself. A removal counts before what it waits for."""
     active = [operation for operation in unit.active_operations(instance_id) if operation.binding_id is None]
     return active[-1] if active else None
+
+
+def busy(instance: Instance, active: Operation) -> errors.Busy:
+    """The refusal of a request that an operation in progress stands in the way of."""
+    return errors.Busy(f"instance {instance.id} is busy: operation {active.id} ({active.kind}) is in progress")
 
 
 @dataclass(frozen=True)
@@ -163,10 +178,10 @@ def sweep(broker: Broker) -> int:
 def _sweep_one(broker: Broker, operation_id: str, instance_id: str) -> None:
     with broker.database.unit() as unit:
         unit.lock_instance(instance_id)  # before the row: the order everybody takes them in
-        still = {row.id: row for row in queue.abandoned(unit, grace_seconds=broker.settings.grace_seconds)}
-        operation = still.get(operation_id)
-        if operation is None:
+        still = queue.abandoned(unit, grace_seconds=broker.settings.grace_seconds, only=operation_id)
+        if not still:
             return
+        operation = still[0]
         if operation.state == "queued":
             _conclude(broker, unit, operation, Result("failed", message="not begun within its time: is a worker running?"))
         else:
@@ -199,8 +214,7 @@ def _undo_bind(broker: Broker, unit: Unit, operation: Operation) -> None:
     """The role made an account whose credentials are not handed out: nobody else would remove it."""
     instance, binding = unit.instance(operation.instance_id), unit.binding(operation.instance_id, operation.binding_id or "")
     if instance is not None and binding is not None:
-        binding.state = "unbinding"
-        accept(broker, unit, "unbind", instance, operation.requested_by, {}, binding=binding)
+        accept_unbind(broker, unit, instance, binding, operation.requested_by)
 
 
 def _has_time(broker: Broker, operation: Operation) -> bool:

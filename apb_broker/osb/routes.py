@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 
 from apb_broker.lifecycle import bindings, errors, instances, operations
-from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.requests import Accepted, Bind, Deprovision, Provision, Unbind, Update
 from apb_broker.osb import bodies, headers
+from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
 blueprint = Blueprint("osb", __name__, url_prefix="/v2")
@@ -24,11 +24,6 @@ POLL_SECONDS = 2
 waiting = threading.BoundedSemaphore(8)  # synchronous callers, each of which holds a thread
 
 
-def _broker() -> Broker:
-    broker: Broker = current_app.extensions["apb"]
-    return broker
-
-
 @blueprint.before_request
 def check_ids() -> None:
     """Ids of any character are taken, except what no database text can hold."""
@@ -39,7 +34,7 @@ def check_ids() -> None:
 @blueprint.get("/catalog")
 def catalog() -> dict[str, Any]:
     """What is offered."""
-    return _broker().catalog.osb()
+    return broker().catalog.osb()
 
 
 @blueprint.put(INSTANCE)
@@ -47,7 +42,7 @@ def provision(instance_id: str) -> Response:
     """Provisioning."""
     body = bodies.read(bodies.ProvisionBody)
     accepted = instances.provision(
-        _broker(),
+        broker(),
         Provision(
             instance_id=instance_id,
             service_id=body.service_id,
@@ -66,7 +61,7 @@ def provision(instance_id: str) -> Response:
 @blueprint.get(INSTANCE)
 def fetch_instance(instance_id: str) -> dict[str, Any]:
     """Fetching a service instance."""
-    found = instances.fetch(_broker(), instance_id)
+    found = instances.fetch(broker(), instance_id)
     found["apb_connection"] = found.pop("connection")
     return _without_none(found)
 
@@ -76,7 +71,7 @@ def update(instance_id: str) -> Response:
     """Updating a service instance."""
     body = bodies.read(bodies.UpdateBody)
     accepted = instances.update(
-        _broker(),
+        broker(),
         Update(
             instance_id=instance_id,
             service_id=body.service_id,
@@ -93,13 +88,13 @@ def update(instance_id: str) -> Response:
 def deprovision(instance_id: str) -> Response:
     """Deprovisioning."""
     _require_query("service_id", "plan_id")
-    return _accepted(instances.deprovision(_broker(), Deprovision(instance_id, headers.requested_by(), _accepts_incomplete())))
+    return _accepted(instances.deprovision(broker(), Deprovision(instance_id, headers.requested_by(), _accepts_incomplete())))
 
 
 @blueprint.get(f"{INSTANCE}/last_operation")
 def instance_operation(instance_id: str) -> Response:
     """Polling the last operation of a service instance."""
-    return _state(operations.status(_broker(), instance_id, None, request.args.get("operation")))
+    return _state(operations.status(broker(), instance_id, None, request.args.get("operation")))
 
 
 @blueprint.put(BINDING)
@@ -116,10 +111,10 @@ def bind(instance_id: str, binding_id: str) -> Response:
         context=body.context or {},
     )
     if _accepts_incomplete():
-        accepted = bindings.bind(_broker(), wanted)
+        accepted = bindings.bind(broker(), wanted)
         return _accepted(accepted) if accepted.operation_id is not None else _made(instance_id, binding_id, HTTPStatus.OK)
     with _waiter():
-        accepted = bindings.bind(_broker(), wanted)
+        accepted = bindings.bind(broker(), wanted)
         if accepted.operation_id is not None:
             _wait_for_bind(instance_id, binding_id, accepted.operation_id)
         return _made(instance_id, binding_id, HTTPStatus.CREATED if accepted.created else HTTPStatus.OK)
@@ -128,19 +123,19 @@ def bind(instance_id: str, binding_id: str) -> Response:
 def _wait_for_bind(instance_id: str, binding_id: str, operation_id: str) -> None:
     """A platform that cannot wait longer gets a 5xx, so that it cleans up; we have undone the binding by ourselves then."""
     try:
-        failure = operations.wait(_broker(), operation_id, _broker().settings.sync_wait_seconds)
+        failure = operations.wait(broker(), operation_id, broker().settings.sync_wait_seconds)
     except errors.Unfinished:
-        bindings.undo(_broker(), instance_id, binding_id)
+        bindings.undo(broker(), instance_id, binding_id)
         raise
     if failure:
-        bindings.undo(_broker(), instance_id, binding_id)
+        bindings.undo(broker(), instance_id, binding_id)
         raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, failure)
 
 
 @blueprint.get(BINDING)
 def fetch_binding(instance_id: str, binding_id: str) -> dict[str, Any]:
     """Fetching a service binding."""
-    return bindings.fetch(_broker(), instance_id, binding_id)
+    return bindings.fetch(broker(), instance_id, binding_id)
 
 
 @blueprint.delete(BINDING)
@@ -149,11 +144,11 @@ def unbind(instance_id: str, binding_id: str) -> Response:
     _require_query("service_id", "plan_id")
     wanted = Unbind(instance_id, binding_id, headers.requested_by())
     if _accepts_incomplete():
-        return _accepted(bindings.unbind(_broker(), wanted))
+        return _accepted(bindings.unbind(broker(), wanted))
     with _waiter():
-        accepted = bindings.unbind(_broker(), wanted)
+        accepted = bindings.unbind(broker(), wanted)
         if accepted.operation_id is not None:
-            failure = operations.wait(_broker(), accepted.operation_id, _broker().settings.sync_wait_seconds)
+            failure = operations.wait(broker(), accepted.operation_id, broker().settings.sync_wait_seconds)
             if failure:
                 raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, failure)
         return jsonify({})
@@ -162,7 +157,7 @@ def unbind(instance_id: str, binding_id: str) -> Response:
 @blueprint.get(f"{BINDING}/last_operation")
 def binding_operation(instance_id: str, binding_id: str) -> Response:
     """Polling the last operation of a service binding."""
-    return _state(operations.status(_broker(), instance_id, binding_id, request.args.get("operation")))
+    return _state(operations.status(broker(), instance_id, binding_id, request.args.get("operation")))
 
 
 def _accepts_incomplete() -> bool:
@@ -196,7 +191,7 @@ def _accepted(accepted: Accepted) -> Response:
 
 
 def _made(instance_id: str, binding_id: str, status: HTTPStatus) -> Response:
-    response = jsonify({"credentials": bindings.fetch(_broker(), instance_id, binding_id)["credentials"]})
+    response = jsonify({"credentials": bindings.fetch(broker(), instance_id, binding_id)["credentials"]})
     response.status_code = status
     return response
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select, text, update
+from sqlalchemy import and_, exists, func, or_, select, text, true, update
 from sqlalchemy.orm import aliased
 
 from apb_broker.storage.database import Unit
@@ -101,15 +101,19 @@ def requeue(unit: Unit, operation: Operation, *, delay_seconds: float) -> None:
     unit.session.flush()
 
 
-def abandoned(unit: Unit, *, grace_seconds: float) -> Sequence[Operation]:
-    """Locks and returns operations nobody works on: their lease ran out (and a grace with it), or their deadline passed unclaimed."""
+def abandoned(unit: Unit, *, grace_seconds: float, only: str | None = None) -> Sequence[Operation]:
+    """Locks and returns operations nobody works on: their lease ran out (and a grace with it), or their deadline passed unclaimed.
+
+    With `only` it looks at that operation alone.
+    """
     return unit.session.scalars(
         select(Operation)
         .where(
+            true() if only is None else Operation.id == only,
             or_(
                 and_(Operation.state == "running", Operation.lease_until < func.now() - timedelta(seconds=grace_seconds)),
                 and_(Operation.state == "queued", Operation.deadline_at < func.now()),
-            )
+            ),
         )
         .order_by(Operation.sequence)
         .with_for_update(skip_locked=True)

@@ -9,8 +9,6 @@ from apb_cli import errors, names, parameters, waiting
 from apb_cli.commands import removal
 from apb_cli.options import NoWait, Parameters, ParametersFile, Session, Space, connected
 
-PLATFORM = "apb"
-
 Instance = Annotated[str, typer.Argument(metavar="INSTANCE", help="Name or id of the instance.")]
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="How the binding shall be called, such as the application it is for.")]
 Binding = Annotated[str, typer.Argument(metavar="BINDING", help="Name or id of the binding.")]
@@ -42,7 +40,7 @@ def bind(
     body = {
         "service_id": found["service_id"],
         "plan_id": found["plan_id"],
-        "context": {"platform": PLATFORM, "binding_name": name},
+        "context": {"platform": names.PLATFORM, "binding_name": name},
         "parameters": values,
     }
     operation_id = client.change("PUT", path, body=body).body.get("operation")

@@ -10,7 +10,6 @@ from apb_cli import errors, names, output, parameters, waiting
 from apb_cli.commands import removal
 from apb_cli.options import NoWait, Parameters, ParametersFile, Session, Space, connected
 
-PLATFORM = "apb"
 ORGANIZATION = "apb"
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, such as redis.")]
@@ -56,7 +55,7 @@ def provision(
             "plan_id": wanted["id"],
             "organization_guid": ORGANIZATION,
             "space_guid": space,
-            "context": {"platform": PLATFORM, "instance_name": name},
+            "context": {"platform": names.PLATFORM, "instance_name": name},
             "parameters": values,
         },
     )
@@ -85,7 +84,7 @@ def update(
     values = parameters.gather(given, parameters_file, schema)
     body = {
         "service_id": instance["service_id"],
-        "context": {"platform": PLATFORM, "instance_name": instance["name"]},
+        "context": {"platform": names.PLATFORM, "instance_name": instance["name"]},
         "parameters": values,
     }
     answer = client.change("PATCH", client.instance_path(instance["id"]), body=body)
