@@ -29,7 +29,7 @@ from ansible_collections.apb.catalog.plugins.module_utils.service_errors import 
     ParameterError,
     ServiceError,
 )
-from ansible_collections.apb.catalog.plugins.module_utils.service_schemas import osb_schemas, text
+from ansible_collections.apb.catalog.plugins.module_utils.service_schemas import customize, osb_schemas, text
 
 __all__ = [
     "CredentialsError",
@@ -40,9 +40,12 @@ __all__ = [
     "bind_parameters",
     "binding_username",
     "check_credentials",
+    "check_late",
     "connection",
     "create_parameters",
+    "customize",
     "load",
+    "names",
     "needs",
     "osb_schemas",
     "plan_from_snapshot",
@@ -107,6 +110,12 @@ def slug(service_name: str, instance_id: str) -> str:
     return f"{service_name}-{hashlib.sha256(instance_id.encode()).hexdigest()[:12]}"
 
 
+def names(service_name: str, instance_id: str) -> dict:
+    """What an instance is called: slug (hosts, processes), database (SQL, needs no quotes), prefix (keys, channels, topics)."""
+    found = slug(service_name, instance_id)
+    return {"slug": found, "database": found.replace("-", "_"), "prefix": f"{found}:"}
+
+
 def binding_username(instance_id: str, binding_id: str) -> str:
     """The account of one binding: b and 12 hex digits. Binding ids are only unique within their instance."""
     return "b" + hashlib.sha256(f"{instance_id}\0{binding_id}".encode()).hexdigest()[:12]
@@ -133,6 +142,16 @@ def connection(plan: Plan, instance: dict, parameters: dict) -> dict:
         "parameters": redact(plan, parameters),
     }
     return {name: value for name, value in _rendered(plan, "connection", plan.connection, variables).items() if value is not None}
+
+
+def check_late(plan: Plan, published: dict) -> None:
+    """Raises ServiceError when a role adds a connection field that its description does not announce as `late`."""
+    for name in published:
+        if name not in plan.late:
+            late = ", ".join(plan.late) or "none"
+            raise ServiceError(
+                plan.role, "connection.late", f"the role published connection field '{name}', which is not named there: {late}"
+            )
 
 
 def _rendered(plan: Plan, field: str, templates: dict, variables: dict) -> dict:

@@ -163,7 +163,9 @@ def _service(raw: dict, role: str, version: str) -> Service:
     if "bind" in raw:
         given = raw["bind"].get("parameters", {})
         bind = {"parameters": {name: _parameter(f"bind.parameters.{name}", schema) for name, schema in given.items()}}
-    _check_credentials_schema(raw)
+    _check_credentials_schema("credentials", raw.get("credentials", {}))
+    if bind is not None and "credentials" not in raw:
+        raise _Wrong("credentials", "is missing: a service with `bind` says what a binding returns")
     _check_secrets(raw, all_parameters)
     plans = tuple(_plan(f"plans[{index}]", plan, raw, all_parameters, bind, role, version) for index, plan in enumerate(raw["plans"]))
     _check_plans_together(raw["plans"])
@@ -210,17 +212,18 @@ def _plan(field: str, raw: dict, service: dict, all_parameters: dict, bind: dict
         updates_to=tuple(raw.get("updates_to", ())),
         needs=raw.get("needs", {}),
         late=tuple(connection.pop("late", ())),
-        connection=connection,
+        connection={**connection, **raw.get("connection", {})},
         bindable=bind is not None,
         bind_parameters=bind["parameters"] if bind else {},
-        credentials=service.get("credentials", {}),
-        secrets=service.get("secrets", {}),
+        credentials=_plan_credentials(field, raw, service),
+        secrets=_plan_secrets(field, raw, service.get("secrets", {})),
         rotatable=service.get("rotatable", False),
         maintenance=service.get("maintenance", {}),
     )
     own = {name: schema for name, schema in all_parameters.items() if name in plan.parameters or name in plan.fixed}
     _check_expressions(f"{field}.needs", plan.needs, roots=("parameters",), declared=own)
-    _check_expressions("connection", plan.connection, roots=("instance", "parameters"), declared=all_parameters)
+    _check_expressions("connection", connection, roots=("instance", "parameters"), declared=all_parameters)
+    _check_expressions(f"{field}.connection", raw.get("connection", {}), roots=("instance", "parameters"), declared=own)
     return plan
 
 
@@ -296,17 +299,29 @@ def _fixed(field: str, raw: dict, all_parameters: dict) -> dict:
     return parameters.check({name: all_parameters[name] for name in raw.get("set", {})}, raw.get("set", {}))
 
 
-def _check_credentials_schema(raw: dict) -> None:
+def _check_credentials_schema(field: str, schema: dict) -> None:
     import jsonschema
 
-    if "bind" in raw and "credentials" not in raw:
-        raise _Wrong("credentials", "is missing: a service with `bind` says what a binding returns")
     try:
-        jsonschema.Draft202012Validator.check_schema(raw.get("credentials", {}))
+        jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
-        raise _Wrong(parameters.place_text(["credentials", *error.absolute_path]), f"is not JSON Schema: {error.message}") from error
-    if '"$ref"' in json.dumps(raw.get("credentials", {})):
-        raise _Wrong("credentials", "has a $ref; write the schema out")
+        raise _Wrong(parameters.place_text([field, *error.absolute_path]), f"is not JSON Schema: {error.message}") from error
+    if '"$ref"' in json.dumps(schema):
+        raise _Wrong(field, "has a $ref; write the schema out")
+
+
+def _plan_credentials(field: str, raw: dict, service: dict) -> dict:
+    if "credentials" not in raw:
+        return service.get("credentials", {})
+    _check_credentials_schema(f"{field}.credentials", raw["credentials"])
+    return {"allOf": [service.get("credentials", {}), raw["credentials"]]}
+
+
+def _plan_secrets(field: str, raw: dict, all_secrets: dict) -> dict:
+    for name in raw.get("secrets", ()):
+        if name not in all_secrets:
+            raise _Wrong(f"{field}.secrets", f"{name} is not a secret of the service; it has {', '.join(all_secrets) or 'none'}")
+    return {name: secret for name, secret in all_secrets.items() if name in raw.get("secrets", all_secrets)}
 
 
 def _check_secrets(raw: dict, all_parameters: dict) -> None:
@@ -326,11 +341,14 @@ def _check_plans_together(plans: list) -> None:
         for index, value in enumerate(values):
             if value in values[:index]:
                 raise _Wrong(f"plans[{index}].{key}", f"{value} is used by another plan")
-    names = {plan["name"] for plan in plans}
+    tenancies = {plan["name"]: plan["tenancy"] for plan in plans}
     for index, plan in enumerate(plans):
         for target in plan.get("updates_to", ()):
-            if target not in names:
-                raise _Wrong(f"plans[{index}].updates_to", f"{target} is not a plan of this service; it has {', '.join(sorted(names))}")
+            field = f"plans[{index}].updates_to"
+            if target not in tenancies:
+                raise _Wrong(field, f"{target} is not a plan of this service; it has {', '.join(sorted(tenancies))}")
+            if tenancies[target] != plan["tenancy"]:
+                raise _Wrong(field, f"{target} is {tenancies[target]} and {plan['name']} {plan['tenancy']}: data would not come along")
 
 
 def _check_expressions(field: str, value, *, roots: tuple, declared: dict) -> None:

@@ -7,7 +7,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import service_numbers
 LOWERS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 RAISES = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 ONLY_ON = ("x-required", "uniqueItems")  # true narrows, false would widen
-ONLY_OFF = ("x-unlimited", "x-updatable")
+ONLY_OFF = ("x-unlimited", "x-updatable", "x-multiline")
 
 
 def narrowed(schema: dict, limits: dict) -> dict:

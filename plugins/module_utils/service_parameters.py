@@ -1,7 +1,8 @@
 """Checks what a tenant gives against parameter schemas. Parameters are never bent: they fit, or a ParameterError names the broken limit.
 
 Works on plain dictionaries {name: JSON Schema}; which schemas apply to a plan is service.py's knowledge. Draft-07 without combinators
-(anyOf, $ref …), plus x-unit, x-step (multipleOf by another name), x-unlimited (-1 stands outside all limits), x-required and x-hint.
+(anyOf, $ref …), plus x-unit, x-step (multipleOf by another name), x-unlimited (-1 stands outside all limits), x-required, x-multiline
+and x-hint.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ansible_collections.apb.catalog.plugins.module_utils.service_errors import 
 
 LARGEST_BYTES = 65536
 DEEPEST = 16
+LINE_CHARACTERS = "\n\r\t"
 ARTICLES = {"array": "a list", "boolean": "true or false", "integer": "a whole number", "number": "a number", "object": "an object"}
 
 
@@ -28,7 +30,7 @@ def check(schemas: dict, given, *, fill: bool = True, fixed=()) -> dict:
         raise ParameterError("", UNSHOWN, "must be an object of names and values")
     _refuse_unknown(schemas, given, fixed)
     for name, value in given.items():
-        _refuse_unkeepable(name, value, hidden=is_sensitive(schemas[name]))
+        _refuse_unkeepable(name, value, schemas[name], hidden=is_sensitive(schemas[name]))
     if len(json.dumps(given).encode()) > LARGEST_BYTES:
         raise ParameterError("", UNSHOWN, f"are larger than {LARGEST_BYTES // 1024} KiB altogether")
     normal = _normal_object(schemas, given, fill=fill)
@@ -52,22 +54,22 @@ def _refuse_unknown(schemas: dict, given: dict, fixed) -> None:
             raise ParameterError(name, UNSHOWN, f"is unknown; allowed: {takes}")
 
 
-def _refuse_unkeepable(place: str, value, *, hidden: bool, depth: int = 1) -> None:
+def _refuse_unkeepable(place: str, value, schema: dict, *, hidden: bool, depth: int = 1) -> None:
     """Refuse what JSON, a log line or a configuration file cannot carry, before any schema is asked."""
     seen = SENSITIVE if hidden else value
     if depth > DEEPEST:
         raise ParameterError(place.partition(".")[0], UNSHOWN, f"is nested deeper than {DEEPEST} levels")
     if isinstance(value, str):
-        _refuse_unkeepable_text(place, value, seen)
+        _refuse_unkeepable_text(place, value, seen, multiline=schema.get("x-multiline") is True)
     elif isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise ParameterError(place, UNSHOWN, "has a name that is not a string")
             _refuse_unkeepable_text(place, key, SENSITIVE if hidden else key)
-            _refuse_unkeepable(f"{place}.{key}", inner, hidden=hidden, depth=depth + 1)
+            _refuse_unkeepable(f"{place}.{key}", inner, _schema_of(schema, key), hidden=hidden, depth=depth + 1)
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):
-            _refuse_unkeepable(f"{place}[{index}]", inner, hidden=hidden, depth=depth + 1)
+            _refuse_unkeepable(f"{place}[{index}]", inner, schema.get("items", {}), hidden=hidden, depth=depth + 1)
     elif isinstance(value, float) and not numbers.is_number(value):
         raise ParameterError(place, seen, "is not a number with a value")
     elif isinstance(value, int) and abs(value) >= 10**numbers.LONGEST:
@@ -76,8 +78,14 @@ def _refuse_unkeepable(place: str, value, *, hidden: bool, depth: int = 1) -> No
         raise ParameterError(place, UNSHOWN, "is not a JSON value")
 
 
-def _refuse_unkeepable_text(place: str, text: str, seen) -> None:
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+def _schema_of(schema: dict, key: str) -> dict:
+    others = schema.get("additionalProperties")
+    return schema.get("properties", {}).get(key) or (others if isinstance(others, dict) else {})
+
+
+def _refuse_unkeepable_text(place: str, text: str, seen, *, multiline: bool = False) -> None:
+    allowed = LINE_CHARACTERS if multiline else ""
+    if any(unicodedata.category(character) in ("Cc", "Cs") and character not in allowed for character in text):
         raise ParameterError(place, seen, "holds a control character (a line break, NUL, escape …)")
 
 

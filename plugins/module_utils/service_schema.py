@@ -59,6 +59,7 @@ VALUE_KEYWORDS = {
     "x-unit": {"type": "string"},
     "x-step": {"type": "number", "exclusiveMinimum": 0, "description": "multipleOf by another name"},
     "x-unlimited": {"type": "boolean", "description": "-1 is accepted and means: no limit"},
+    "x-multiline": {"type": "boolean", "description": "Line breaks and tabs may stand in it, which no other value may hold"},
     "x-hint": {"$ref": "#/$defs/text", "description": "What pattern or format asks for, in words that follow 'is not'"},
 }
 
@@ -118,6 +119,14 @@ PLAN = _closed(
         "set": _map(PARAMETER_NAME, VALUE, description="Parameters the plan decides; tenants cannot give them"),
         "updates_to": {"type": "array", "items": NAME, "uniqueItems": True, "description": "Plans an instance may move to with its data"},
         "needs": {"$ref": "#/$defs/needs"},
+        "connection": _map(FIELD_NAME, VALUE, description="Added to the service's connection"),
+        "secrets": {
+            "type": "array",
+            "items": {"type": "string"},
+            "uniqueItems": True,
+            "description": "Which of the service's secrets an instance of this plan needs; all of them by default",
+        },
+        "credentials": {"type": "object", "description": "JSON Schema (2020-12) that has to hold besides the service's"},
     },
     required=("name", "id", "description", "tenancy", "parameters"),
 )

@@ -28,6 +28,26 @@ def osb_schemas(plan, language: str = "en") -> dict:
     return schemas
 
 
+def customize(plan, language: str = "en") -> dict:
+    """The plan's `metadata.customize`: {key: {default, max, price, unit, step, desc}}, for the forms that older platforms draw.
+
+    Its readers know numbers only, so it holds the numbers a tenant may choose; -1 as max means unlimited.
+    """
+    numbers = {name: schema for name, schema in plan.parameters.items() if schema["type"] in ("number", "integer")}
+    return {name: _customized(schema, language) for name, schema in numbers.items()}
+
+
+def _customized(schema: dict, language: str) -> dict:
+    return {
+        "default": schema.get("default", schema.get("minimum", 0)),
+        "max": -1 if schema.get("x-unlimited") else schema.get("maximum", -1),
+        "price": schema.get("x-price", 0),
+        "unit": schema.get("x-unit", ""),
+        "step": schema.get("multipleOf", schema.get("x-step", 1)),
+        "desc": text(schema.get("description") or schema.get("title") or "", language),
+    }
+
+
 def text(value, language: str = "en") -> str:
     """One language of a text that may be a plain string."""
     return value if isinstance(value, str) else value.get(language) or value["en"]

@@ -42,6 +42,10 @@ BROKEN = [
     ("plans/0/set", {"size": 2}, "plans[0].set.size: the plan both sets this parameter and takes it from tenants"),
     ("plans/0/set", {"depth": 2}, "plans[0].set.depth: is not a parameter of the service; it has size"),
     ("plans/0/updates_to", ["large"], "plans[0].updates_to: large is not a plan of this service; it has small"),
+    ("plans/0/secrets", ["root"], "plans[0].secrets: root is not a secret of the service; it has none"),
+    ("plans/0/credentials", {"type": "strnig"}, "plans[0].credentials"),
+    ("plans/0/connection", {"depth": "{{ parameters.depth }}"}, "plans[0].connection: 'parameters.depth'"),
+    ("plans/0/connection", {"key": "{{ instance.secrets.key }}"}, "plans[0].connection: 'instance.secrets' cannot be read"),
     ("parameters/size/default", 11, "parameters.size.default: 11 is above the maximum of 10 GB"),
     ("parameters/size/multipleOf", 0, "parameters.size.multipleOf: 0 is not above 0"),
     ("parameters/depth", {"type": "number"}, "parameters.depth: is a number without a minimum"),
@@ -193,3 +197,55 @@ def test_service_needs_no_third_party_package_to_be_imported():
     hide = "import sys; sys.modules.update(dict.fromkeys(['jsonschema', 'jinja2', 'yaml'])); "
     code = hide + "from ansible_collections.apb.catalog.plugins.module_utils import service"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def plans_of(description):
+    """A second plan, so that plans can be told apart."""
+    description["secrets"] = {"admin": {}, "tenant": {}}
+    description["bind"] = {}
+    description["credentials"] = {"type": "object", "required": ["host"]}
+    description["connection"] = {"host": "{{ instance.host }}", "late": ["ipv4"]}
+    second = {**description["plans"][0], "name": "part", "id": "00000000-0000-4000-8000-000000000003", "tenancy": "shared"}
+    second |= {"secrets": ["tenant"], "connection": {"prefix": "{{ instance.names.prefix }}"}, "credentials": {"required": ["prefix"]}}
+    description["plans"].append(second)
+    return description
+
+
+def test_plan_adds_to_the_connection_of_its_service(description, load):
+    """One service, two ways to have it: what only one of them has is said there."""
+    small, part = load(plans_of(description)).plans
+    instance = {"host": "h", "names": service.names("box", "i")}
+    assert service.connection(small, instance, {}) == {"host": "h"}
+    assert service.connection(part, instance, {}) == {"host": "h", "prefix": service.slug("box", "i") + ":"}
+
+
+def test_plan_needs_only_the_secrets_it_names(description, load):
+    """No passwords are made that nothing uses."""
+    small, part = load(plans_of(description)).plans
+    assert set(service.secrets(small, {})) == {"admin", "tenant"}
+    assert set(service.secrets(part, {})) == {"tenant"}
+
+
+def test_plan_asks_more_of_credentials_than_its_service(description, load):
+    """Both schemas have to hold, and the message names the field that is missing."""
+    small, part = load(plans_of(description)).plans
+    service.check_credentials(small, {"host": "h"})
+    with pytest.raises(service.CredentialsError, match=r"credentials\.prefix is missing"):
+        service.check_credentials(part, {"host": "h"})
+    with pytest.raises(service.CredentialsError, match=r"credentials\.host is missing"):
+        service.check_credentials(part, {"prefix": "p"})
+
+
+def test_connection_field_published_unannounced_is_refused(description, load):
+    """Tenants know beforehand what will come."""
+    plan = load(plans_of(description)).plans[0]
+    service.check_late(plan, {"ipv4": "192.0.2.1"})
+    with pytest.raises(service.ServiceError, match="published connection field 'ipv6', which is not named there: ipv4"):
+        service.check_late(plan, {"ipv6": "::1"})
+
+
+def test_plan_is_not_updated_to_one_of_another_tenancy(description, load):
+    """A move that would lose the data is no update."""
+    plans_of(description)["plans"][0]["updates_to"] = ["part"]
+    with pytest.raises(service.ServiceError, match=r"plans\[0\].updates_to: part is shared and small dedicated"):
+        load(description)

@@ -136,3 +136,10 @@ def test_credentials_of_another_shape_are_refused_without_showing_them(plan, cha
         service.check_credentials(plan, given)
     assert said in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+def test_names_of_an_instance_fit_where_they_are_used():
+    """Databases need no quotes, prefixes end where keys begin, and 63 characters are enough for the longest service name."""
+    names = service.names("a" * 39 + "-", "x")
+    assert names == {"slug": "a" * 39 + "--2d711642b726", "database": "a" * 39 + "__2d711642b726", "prefix": "a" * 39 + "--2d711642b726:"}
+    assert len(names["database"]) <= 63

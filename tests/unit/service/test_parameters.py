@@ -234,3 +234,23 @@ def test_redact_and_sensitive_split_the_parameters(plan):
     parameters = {"memory": 1, "password": "hush-hush", "of_an_older_version": "hush"}
     assert service.redact(plan, parameters) == {"memory": 1}
     assert service.sensitive(plan, parameters) == {"password": "hush-hush", "of_an_older_version": "hush"}
+
+
+def test_line_breaks_are_for_multiline_parameters_only(plan_with):
+    """SQL or a configuration has lines; elsewhere a line break would end up in logs and files as something else."""
+    plan = plan_with(sql={"type": "string", "x-multiline": True}, word={"type": "string"})
+    assert service.create_parameters(plan, {"sql": "select 1;\n\tselect 2;"}) == {"sql": "select 1;\n\tselect 2;"}
+    for given in ({"word": "a\nb"}, {"sql": "a\0b"}):
+        with pytest.raises(service.ParameterError, match="holds a control character"):
+            service.create_parameters(plan, given)
+
+
+def test_line_breaks_inside_lists_and_objects_follow_their_own_schema(plan_with):
+    """The keyword belongs to the innermost value."""
+    plan = plan_with(
+        scripts={"type": "array", "items": {"type": "string", "x-multiline": True}},
+        named={"type": "object", "additionalProperties": {"type": "string"}},
+    )
+    assert service.create_parameters(plan, {"scripts": ["a\nb"]}) == {"scripts": ["a\nb"]}
+    with pytest.raises(service.ParameterError, match=r"named\.a"):
+        service.create_parameters(plan, {"named": {"a": "x\ny"}})

@@ -69,3 +69,19 @@ def test_unlimited_is_published_as_an_alternative(plan_with, value):
 def test_service_without_bind_has_no_binding_schema(plan_with):
     """OSB: service_binding is there only for what can be bound."""
     assert "service_binding" not in service.osb_schemas(plan_with(tag={"type": "string"}))
+
+
+def test_customize_lists_the_numbers_a_tenant_may_choose(redis, plan_with):
+    """{key: {default, max, price, unit, step, desc}}, as older platforms draw their forms from."""
+    memory = service.customize(redis.plan("redis-standard"), "zh")["memory"]
+    assert {key: memory[key] for key in ("default", "max", "price", "unit", "step")} == {
+        "default": 1,
+        "max": 4,
+        "price": 0,
+        "unit": "GB",
+        "step": 0.1,
+    }
+    assert memory["desc"].startswith("数据可用内存")
+    assert set(service.customize(redis.plan("redis-standard"))) == {"memory"}
+    plan = plan_with(keep={"type": "integer", "x-unlimited": True, "minimum": 1, "default": 7, "x-unit": "days", "x-price": 10})
+    assert service.customize(plan) == {"keep": {"default": 7, "max": -1, "price": 10, "unit": "days", "step": 1, "desc": ""}}
