@@ -37,6 +37,11 @@ StateDir = Annotated[
     ),
 ]
 
+OutputForm = Annotated[
+    Format,
+    typer.Option("-o", "--output", metavar="table|json|yaml", help="How the result is written; progress of json and yaml goes to stderr."),
+]
+
 _Url = Annotated[
     str | None,
     typer.Option(
@@ -57,10 +62,6 @@ _PasswordFile = Annotated[
         help="A 0600 file whose first line is your password. Default: $APB_PASSWORD_FILE.",
         rich_help_panel=CONNECTION_PANEL,
     ),
-]
-_Form = Annotated[
-    Format,
-    typer.Option("-o", "--output", metavar="table|json|yaml", help="How the result is written; progress of json and yaml goes to stderr."),
 ]
 
 
@@ -85,7 +86,7 @@ def connected(command: Callable[Concatenate[Session, P], None]) -> Callable[...,
 
     own = list(inspect.signature(command).parameters.values())[1:]
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + [
-        _keyword("output", _Form, Format.TABLE),
+        _keyword("output", OutputForm, Format.TABLE),
         _keyword("url", _Url, None),
         _keyword("username", _Username, None),
         _keyword("password_file", _PasswordFile, None),

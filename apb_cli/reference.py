@@ -49,7 +49,8 @@ def _command(command: Any, shared: dict[str, Any]) -> list[str]:
     if own:
         parts.append(_options(own))
     if also:
-        parts.append("Also: " + ", ".join(also) + ", and which broker.")
+        is_client = any(option.rich_help_panel == CONNECTION_PANEL for option in options)
+        parts.append("Also: " + ", ".join(also) + (", and which broker." if is_client else "."))
     return parts
 
 
