@@ -1,6 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Results of an action on their way to its caller: checked here, carried by the run's statistics, read by the caller."""
+"""Results of an action on their way to its caller: checked here, carried by the run's statistics, read by the caller.
+
+Without the broker they go to the instance's state file instead, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,12 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.plugins.action import ActionBase
 from ansible_collections.apb.catalog.plugins.module_utils import sealed_results
+from ansible_collections.apb.catalog.plugins.module_utils import standalone_actions as actions
+from ansible_collections.apb.catalog.plugins.module_utils.standalone_errors import StandaloneError
+from ansible_collections.apb.catalog.plugins.module_utils.standalone_states import States
 
 PUBLISHED = "apb_published"
+STATE = "_instance_state"  # set by role instance: which state file a run belongs to
 KINDS = {"credentials": Mapping, "outputs": Mapping, "connection": Mapping, "dashboard_url": str}
 
 
@@ -34,8 +41,19 @@ def sealed(values, key, task):
     """The values as they travel: readable for who has the run's key, under a name of each task: statistics of one name are merged."""
     if key is None:
         return values
-    plain = json.loads(json.dumps(values, cls=get_module_encoder("legacy", Direction.CONTROLLER_TO_MODULE)))
-    return {"sealed": {task: sealed_results.seal(plain, str(key))}}
+    return {"sealed": {task: sealed_results.seal(plain(values), str(key))}}
+
+
+def plain(values):
+    """The values as JSON has them."""
+    return json.loads(json.dumps(values, cls=get_module_encoder("legacy", Direction.CONTROLLER_TO_MODULE)))
+
+
+def keep(values, state):
+    """Write the values to the state file of the instance. Raises StandaloneError when another run went on with it."""
+    states = States(state["directory"])
+    with states.locked():
+        states.write(state["name"], actions.publish(states.read(state["name"]), state["epoch"], plain(values)))
 
 
 class ActionModule(ActionBase):
@@ -45,6 +63,18 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        published = sealed(check(self._task.args), (task_vars or {}).get(sealed_results.KEY_VARIABLE), self._task._uuid)
-        return {**result, "changed": False, "ansible_stats": {"data": {PUBLISHED: published}, "per_host": False, "aggregate": True}}
+        result = {**super().run(tmp, task_vars), "changed": False}
+        values, task_vars = check(self._task.args), task_vars or {}
+        if STATE in task_vars:
+            self._keep(values, task_vars[STATE])
+            return result
+        published = sealed(values, task_vars.get(sealed_results.KEY_VARIABLE), self._task._uuid)
+        return {**result, "ansible_stats": {"data": {PUBLISHED: published}, "per_host": False, "aggregate": True}}
+
+    def _keep(self, values, state):
+        if self._task.check_mode:
+            return
+        try:
+            keep(values, self._templar.template(state))
+        except StandaloneError as error:
+            raise AnsibleActionFail(str(error)) from None
