@@ -6,7 +6,9 @@ from pathlib import Path
 
 from apb_broker import logs
 from apb_broker.catalog import config as configuration
+from apb_broker.catalog import groups
 from apb_broker.catalog.catalog import Catalog
+from apb_broker.execution import inventories
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.machine.state import StateDirectory
 from apb_broker.storage.database import Database
@@ -26,7 +28,7 @@ def assemble(state_dir: Path | None = None, database_url: str | None = None) -> 
     """Reads the state directory's configuration. The database URL leaves the environment: runs must not inherit it."""
     logs.configure()
     state = StateDirectory(state_dir)
-    config = configuration.load(state.config_file)
+    config = groups.resolved(configuration.load(state.config_file), inventories.hosts_of)
     url = database_url or state.database_url()
     os.environ.pop("DATABASE_URL", None)
     database = Database(url, Keyring.load(state.key_file))

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,15 +71,31 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def broker(database_url: str, key_file: Path, tmp_path: Path) -> Iterator[Broker]:
-    """A broker on an empty database, offering redis on five ports of this machine."""
-    (tmp_path / "apb.yml").write_text(CONFIG.format(directory=tmp_path))
-    password = tmp_path / "admin.password"
-    password.touch(mode=0o600)
-    password.write_text("secret of the operator")
-    config = configuration.load(tmp_path / "apb.yml")
+def database(database_url: str, key_file: Path) -> Iterator[Database]:
+    """An empty database with the newest tables."""
     database = Database(database_url, Keyring.load(key_file))
     with database.engine.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations")
-    yield Broker(database, Catalog.load(config), config.settings)
+        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations, reservations")
+    yield database
     database.close()
+
+
+@pytest.fixture
+def make_broker(database: Database, tmp_path: Path) -> Callable[[str], Broker]:
+    """A broker on that database with the apb.yml that is given; its password files hold a password."""
+
+    def make(config: str) -> Broker:
+        for name in ("admin.password", "server.password"):
+            (tmp_path / name).touch(mode=0o600)
+            (tmp_path / name).write_text("secret of the operator")
+        (tmp_path / "apb.yml").write_text(config)
+        loaded = configuration.load(tmp_path / "apb.yml")
+        return Broker(database, Catalog.load(loaded), loaded.settings)
+
+    return make
+
+
+@pytest.fixture
+def broker(make_broker: Callable[[str], Broker], tmp_path: Path) -> Broker:
+    """A broker that offers redis on five ports of this machine."""
+    return make_broker(CONFIG.format(directory=tmp_path))

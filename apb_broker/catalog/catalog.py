@@ -6,6 +6,7 @@ so nothing here is needed to go on with one whose plan is no longer offered, exc
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import service as described
@@ -15,6 +16,7 @@ from apb_broker.catalog.config import Config, OfferEntry, Target
 from apb_broker.catalog.errors import CatalogError, NotOffered
 
 SERVICE_TEXTS = ("displayName", "longDescription", "providerDisplayName")
+MODES_OF = {"dedicated": ("host",), "shared": ("shared",), "user-provided": ()}
 SERVICE_LINKS = ("documentationUrl", "supportUrl")
 
 
@@ -35,16 +37,21 @@ class Catalog:
     offers: tuple[Offer, ...]
     targets: dict[str, Target]
     role_settings: dict[str, dict[str, Any]]
+    language: str = "en"
 
     @classmethod
     def load(cls, config: Config) -> "Catalog":
-        """The catalog of this configuration. Raises CatalogError or ServiceError naming what is wrong."""
+        """The catalog of this configuration. Raises CatalogError naming what is wrong."""
         found = {role.name: roles.find(role.name, config.services_path) for role in config.roles}
-        loaded = [described.load(role.description, role=role.name, version=role.version) for role in found.values()]
+        try:
+            loaded = [described.load(role.description, role=role.name, version=role.version) for role in found.values()]
+        except described.ServiceError as error:
+            raise CatalogError(str(error)) from error
         _refuse_duplicates(loaded)
-        offers = tuple(_offer(config, loaded, index, entry) for index, entry in enumerate(config.offers))
+        directories = {role.name: role.directory for role in found.values()}
+        offers = tuple(_offer(config, loaded, directories, index, entry) for index, entry in enumerate(config.offers))
         settings = {found[role.name].name: dict(role.settings) for role in config.roles}
-        return cls(offers, dict(config.targets), settings)
+        return cls(offers, dict(config.targets), settings, config.settings.language)
 
     @property
     def services(self) -> tuple[described.Service, ...]:
@@ -77,13 +84,13 @@ class Catalog:
 
     def osb(self) -> dict[str, Any]:
         """The body of GET /v2/catalog (OSB 2.17, "Catalog Management")."""
-        return {"services": [_osb_service(service, self._plans(service)) for service in self.services]}
+        return {"services": [_osb_service(service, self._plans(service), self.language) for service in self.services]}
 
     def _plans(self, service: described.Service) -> list[described.Plan]:
         return [offer.plan for offer in self.offers if offer.service.id == service.id]
 
 
-def _offer(config: Config, loaded: list[described.Service], index: int, entry: OfferEntry) -> Offer:
+def _offer(config: Config, loaded: list[described.Service], directories: dict[str, Path], index: int, entry: OfferEntry) -> Offer:
     service_name, plan_name = entry.plan.split("/")
     service = next((service for service in loaded if service.name == service_name), None)
     field = f"{config.path}: offers.{index}.plan: {entry.plan!r}"
@@ -94,7 +101,18 @@ def _offer(config: Config, loaded: list[described.Service], index: int, entry: O
         plan = service.plan(plan_name)
     except KeyError as error:
         raise CatalogError(f"{field}: {error.args[0]}") from error
+    _refuse_mode(f"{config.path}: offers.{index}.mode: {entry.mode!r}", plan, entry.mode, directories[service.role])
     return Offer(service, plan, entry.mode, tuple(config.targets[name] for name in entry.targets))
+
+
+def _refuse_mode(field: str, plan: described.Plan, mode: str, directory: Path) -> None:
+    fitting = MODES_OF[plan.tenancy]
+    if mode not in fitting:
+        raise CatalogError(
+            f"{field}: plan {plan.name} is {plan.tenancy}: expected {' or '.join(fitting) or 'no offer: it cannot be placed yet'}"
+        )
+    if not (directory / "tasks" / mode / "provision.yml").is_file():
+        raise CatalogError(f"{field}: {directory} has no tasks/{mode}/provision.yml, so its role does not know this mode")
 
 
 def _refuse_duplicates(loaded: list[described.Service]) -> None:
@@ -113,47 +131,49 @@ def _refuse_twice(what: str, owners: Iterable[tuple[str, str]]) -> None:
         first[value] = owner
 
 
-def _osb_service(service: described.Service, plans: list[described.Plan]) -> dict[str, Any]:
+def _osb_service(service: described.Service, plans: list[described.Plan], language: str) -> dict[str, Any]:
     return {
         "id": service.id,
         "name": service.name,
-        "description": described.text(service.description),
+        "description": described.text(service.description, language),
         "tags": list(service.tags),
         "bindable": service.bindable,
         "instances_retrievable": True,
         "bindings_retrievable": service.bindable,
         "plan_updateable": False,
-        "metadata": _service_metadata(service.metadata),
-        "plans": [_osb_plan(plan) for plan in plans],
+        "metadata": {**_service_metadata(service.metadata, language), "category": service.category},
+        "plans": [_osb_plan(plan, plans, language) for plan in plans],
     }
 
 
-def _osb_plan(plan: described.Plan) -> dict[str, Any]:
+def _osb_plan(plan: described.Plan, offered: list[described.Plan], language: str) -> dict[str, Any]:
     # maintenance_info and binding_rotatable are promises that platforms hold us to; they join this body when requests honour them.
     return {
         "id": plan.id,
         "name": plan.name,
-        "description": described.text(plan.description),
+        "description": described.text(plan.description, language),
         "free": plan.free,
-        "plan_updateable": False,
-        "metadata": _plan_metadata(plan.metadata),
-        "schemas": described.osb_schemas(plan),
+        "plan_updateable": any(other.name in plan.updates_to for other in offered),
+        "metadata": _plan_metadata(plan, language),
+        "schemas": described.osb_schemas(plan, language),
     }
 
 
-def _service_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    shown = {key: described.text(metadata[key]) for key in SERVICE_TEXTS if key in metadata}
+def _service_metadata(metadata: dict[str, Any], language: str) -> dict[str, Any]:
+    shown = {key: described.text(metadata[key], language) for key in SERVICE_TEXTS if key in metadata}
     shown |= {key: metadata[key] for key in SERVICE_LINKS if key in metadata}
     image = metadata.get("imageUrl", "")
     return {**shown, "imageUrl": image} if "://" in image else shown  # a file of the role has no URL a platform could reach
 
 
-def _plan_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    shown = dict(metadata)
+def _plan_metadata(plan: described.Plan, language: str) -> dict[str, Any]:
+    shown = dict(plan.metadata)
+    if customize := described.customize(plan, language):
+        shown["customize"] = customize
     if "displayName" in shown:
-        shown["displayName"] = described.text(shown["displayName"])
+        shown["displayName"] = described.text(shown["displayName"], language)
     if "bullets" in shown:
-        shown["bullets"] = [described.text(bullet) for bullet in shown["bullets"]]
+        shown["bullets"] = [described.text(bullet, language) for bullet in shown["bullets"]]
     return shown
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from ansible_collections.apb.catalog.plugins.module_utils import service_yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -34,7 +35,9 @@ ROLE = r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*)?$"
 OFFER = r"^[a-z][a-z0-9-]{0,39}/[a-z][a-z0-9-]{0,39}$"
 USER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 HOST_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]*$"
+LANGUAGE = r"^[a-z]{2}(-[A-Z]{2})?$"
 IN_WORDS = {
+    LANGUAGE: "a language, such as en or zh",
     NAME: "lower-case letters, digits and hyphens, at most 63",
     ROLE: "namespace.collection.role, or the folder name of a role in services_path",
     OFFER: "SERVICE/PLAN, such as redis/redis-standard",
@@ -70,6 +73,12 @@ def _settings(value: Any) -> dict[str, Any]:
     return value
 
 
+def _address(value: str) -> str:
+    if not _is_ip(value) and (len(value) > 253 or not DNS_NAME.fullmatch(value)):
+        raise ValueError("an IP address or a DNS name")
+    return value
+
+
 FilePath = Annotated[Path, PlainValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})]
 Ports = Annotated[
     range,
@@ -83,12 +92,27 @@ RoleSettings = Annotated[
     WithJsonSchema({"type": "object", "propertyNames": {"pattern": "^(?!apb_)[a-z_][a-z0-9_]*$"}}),
 ]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class Model(BaseModel):
     """Everything in apb.yml: no unknown keys, no conversions between types, never changed after loading."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+def _password(file: Path, whose: str) -> str:
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & 0o077:
+            raise ConfigError(file, [f"mode {mode:04o} lets others read a password: chmod 600 {file}"])
+        text = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(file, [f"the password of {whose} cannot be read: {why}"]) from error
+    if not text or len(text) > PASSWORD_BYTES:
+        raise ConfigError(file, [f"the password of {whose} is {'too long' if text else 'empty'}"])
+    return text
 
 
 class User(Model):
@@ -100,17 +124,7 @@ class User(Model):
 
     def password(self) -> str:
         """The password, read now. Raises ConfigError when others could read it too."""
-        try:
-            mode = stat.S_IMODE(self.password_file.stat().st_mode)
-            if mode & 0o077:
-                raise ConfigError(self.password_file, [f"mode {mode:04o} lets others read a password: chmod 600 {self.password_file}"])
-            text = self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ConfigError(self.password_file, [f"the password of user '{self.name}' cannot be read: {why}"]) from error
-        if not text or len(text) > PASSWORD_BYTES:
-            raise ConfigError(self.password_file, [f"the password of user '{self.name}' is {'too long' if text else 'empty'}"])
-        return text
+        return _password(self.password_file, f"user '{self.name}'")
 
 
 class Role(Model):
@@ -124,23 +138,18 @@ class Host(Model):
     """One host of a target: its inventory name, and the address clients use."""
 
     name: Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_NAME)]
-    address: str
-
-    @field_validator("address")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not _is_ip(value) and (len(value) > 253 or not DNS_NAME.fullmatch(value)):
-            raise ValueError("an IP address or a DNS name")
-        return value
+    address: Address
+    memory_gb: Annotated[float | None, Field(gt=0, description="Memory for instances; without it only ports limit their number")] = None
 
 
-class Target(Model):
-    """A place where instances can be put."""
+class HostTarget(Model):
+    """Hosts on which instances get server processes of their own."""
 
     name: Annotated[str, Field(exclude=True, repr=False)] = ""  # its key in `targets`
     mode: Literal["host"]
     inventory: FilePath | None = None
-    hosts: Annotated[list[Host], Field(min_length=1)]
+    hosts: Annotated[list[Host], Field(description="The hosts, unless `group` names them")] = []
+    group: Annotated[str | None, Field(pattern=HOST_NAME, description="Instead of `hosts`: a group of the inventory")] = None
     ports: Ports
     directory: Path = Path("/var/lib/apb/host")
     settings: RoleSettings = {}
@@ -153,11 +162,33 @@ class Target(Model):
         return Path(value)
 
 
+class SharedTarget(Model):
+    """A server that the operator has, on which instances get an account, a database, a prefix of their own."""
+
+    name: Annotated[str, Field(exclude=True, repr=False)] = ""  # its key in `targets`
+    mode: Literal["shared"]
+    address: Address
+    port: Annotated[int, Field(ge=1, le=65535)]
+    username: Annotated[str, Field(min_length=1, max_length=128, description="The account apb uses on it")]
+    password_file: FilePath
+    instances: Annotated[int | None, Field(ge=1, description="How many instances it takes at most")] = None
+    settings: RoleSettings = {}
+
+    def password(self) -> str:
+        """The password of that account, read now. Raises ConfigError when others could read it too."""
+        return _password(self.password_file, f"target '{self.name}'")
+
+
+Target = HostTarget | SharedTarget
+MODES: dict[str, type[Target]] = {"host": HostTarget, "shared": SharedTarget}
+AnyTarget = Annotated[Target, Field(discriminator="mode")]
+
+
 class OfferEntry(Model):
     """A plan and where its instances may go: targets in the order they are filled."""
 
     plan: Annotated[str, Field(pattern=OFFER, description="SERVICE/PLAN")]
-    mode: Literal["host"]
+    mode: Literal["host", "shared"]
     targets: Annotated[list[str], Field(min_length=1)]
 
 
@@ -171,6 +202,7 @@ class Settings(Model):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     cancel_grace_seconds: Seconds = 10
+    language: Annotated[str, Field(pattern=LANGUAGE, description="Language of the catalog's texts, where a role has them in it")] = "en"
     executor: Annotated[Literal["cold", "scripted"], Field(description="How actions run; `scripted` is for tests and load only")] = "cold"
 
 
@@ -184,7 +216,7 @@ class Config(Model):
     users: Annotated[list[User], Field(min_length=1)]
     services_path: list[FilePath] = []
     roles: list[Role]
-    targets: dict[Annotated[str, Field(pattern=NAME)], Target]
+    targets: dict[Annotated[str, Field(pattern=NAME)], AnyTarget]
     offers: list[OfferEntry]
     settings: Settings = Settings()
 
@@ -266,9 +298,13 @@ def _refuse_computed(path: Path, raw: dict[str, Any]) -> None:
 
 def _mistake(detail: ErrorDetails) -> str:
     """One line: field, value, what is allowed."""
-    field = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "the file"
+    field = ".".join(str(part) for part in _without_tags(detail["loc"]) if part != "[key]") or "the file"
     if detail["type"] == "missing":
         return f"{field}: is missing"
+    if detail["type"] == "union_tag_not_found":
+        return f"{field}.mode: is missing; expected {' or '.join(MODES)}"
+    if detail["type"] == "union_tag_invalid":
+        return f"{field}.mode: {_short(detail['ctx']['tag'])}: expected {' or '.join(MODES)}"
     if detail["type"] == "extra_forbidden":
         return f"{field}: is unknown; {_known_keys(detail['loc'])}"
     return f"{field}: {_short(detail['input'])}: {_allowed(detail)}"
@@ -303,6 +339,11 @@ def _known_keys(place: tuple[int | str, ...]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(known)}"
 
 
+def _without_tags(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where the mistake is in the file: pydantic adds the mode of a target after the target's name."""
+    return (*place[:2], *place[3:]) if place[:1] == ("targets",) and len(place) > 2 else place
+
+
 def _model_at(place: tuple[int | str, ...]) -> type[Model]:
     kind: Any = Config
     for part in place:
@@ -310,6 +351,8 @@ def _model_at(place: tuple[int | str, ...]) -> type[Model]:
             kind = kind.model_fields[str(part)].annotation
         elif isinstance(kind, types.GenericAlias):
             kind = typing.get_args(kind)[-1]  # the items of a list, the values of a dictionary
+        else:  # a target, which its mode tells apart
+            kind = MODES[str(part)]
     return typing.cast(type[Model], kind)
 
 
@@ -330,8 +373,19 @@ def _wrong_references(config: Config) -> list[str]:
                 mistakes.append(f"offers.{index}.targets: target {name!r} is of mode {target.mode}, the offer of mode {offer.mode}")
         mistakes.extend(_twice(f"offers.{index}.targets", "", offer.targets))
     for name, target in config.targets.items():
-        mistakes.extend(_twice(f"targets.{name}.hosts", "name", [host.name for host in target.hosts]))
+        if isinstance(target, HostTarget):
+            mistakes.extend(_wrong_hosts(f"targets.{name}", target))
     return mistakes
+
+
+def _wrong_hosts(field: str, target: HostTarget) -> list[str]:
+    if target.group is not None and target.hosts:
+        return [f"{field}.group: a target has either hosts or a group"]
+    if target.group is not None and target.inventory is None:
+        return [f"{field}.inventory: is missing: it says which hosts group {target.group!r} has"]
+    if target.group is None and not target.hosts:
+        return [f"{field}.hosts: expected at least one, or the group of an inventory"]
+    return _twice(f"{field}.hosts", "name", [host.name for host in target.hosts])
 
 
 def _twice(field: str, key: str, values: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import service_schema
 from apb_broker.catalog.config import Config
 
 FOLDER = Path("docs") / "schemas"
-COMPUTED = {"Config": "path", "Target": "name"}  # fields that load() fills in
+COMPUTED = {"Config": "path", "HostTarget": "name", "SharedTarget": "name"}  # fields that load() fills in
 
 
 def published() -> dict[str, str]:

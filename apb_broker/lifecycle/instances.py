@@ -79,23 +79,22 @@ def _create(broker: Broker, unit: Unit, offer: Offer, request: Provision, parame
         role_version=offer.service.version,
         mode=offer.mode,
         state="provisioning",
-        names={"slug": service.slug(offer.service.name, request.instance_id)},
+        names=service.names(offer.service.name, request.instance_id),
         placement={},
         ports={},
         connection={},
     )
     unit.add(instance, secrets=service.secrets(plan, parameters, {}))
-    needs = service.needs(plan, parameters)
-    instance.placement, instance.ports = placement.place(unit, offer, instance.id, needs["ports"])
+    instance.placement, instance.ports = placement.place(unit, offer, instance.id, service.needs(plan, parameters))
     instance.connection = service.connection(plan, variables.describe(instance), parameters)
     operation = operations.accept(broker, unit, "provision", instance, request.requested_by, {"parameters": parameters})
     return Accepted(operation.id, created=True, connection=instance.connection)
 
 
 def update(broker: Broker, request: Update) -> Accepted:
-    """Accepts a change of parameters. A failing update changes nothing that is stored.
+    """Accepts a change of parameters, or to another plan that keeps the data. A failing update changes nothing that is stored.
 
-    Raises Invalid, AsyncRequired, NotFound, Busy, Unsupported.
+    Raises Invalid, AsyncRequired, NotFound, Busy, Unsupported, NoCapacity.
     """
     with broker.database.unit() as unit:
         unit.lock_instance(request.instance_id)
@@ -104,9 +103,7 @@ def update(broker: Broker, request: Update) -> Accepted:
             raise errors.Invalid(
                 f"service_id: instance {instance.id} belongs to service {instance.service_id}, not to {request.service_id}"
             )
-        if request.plan_id is not None and request.plan_id != instance.plan_id:
-            raise errors.Unsupported(f"plan_id: {instance.service_name} does not change from {instance.plan_name} to another plan")
-        plan = service.plan_from_snapshot(instance.plan_snapshot)
+        plan = _plan_after(broker, instance, request)
         active = next(iter(unit.active_operations(instance.id)), None)
         if active is not None and active.kind != "update":
             raise operations.busy(instance, active)
@@ -116,15 +113,33 @@ def update(broker: Broker, request: Update) -> Accepted:
         if not request.accepts_incomplete:
             raise errors.AsyncRequired
         if active is not None:
-            return _update_again(instance, active, desired)
-        if desired == instance.parameters:
+            return _update_again(instance, active, plan, desired)
+        if (plan.id, desired) == (instance.plan_id, instance.parameters):
             return Accepted(None, created=False, connection=instance.connection)
-        operation = operations.accept(broker, unit, "update", instance, request.requested_by, {"parameters": desired})
+        placement.resize(unit, broker.catalog.targets.get(instance.placement["target"]), instance, service.needs(plan, desired))
+        asked = {"parameters": desired, "plan": plan.snapshot(), "secrets": service.secrets(plan, desired, instance.secrets)}
+        operation = operations.accept(broker, unit, "update", instance, request.requested_by, asked)
         return Accepted(operation.id, created=True, connection=instance.connection)
 
 
-def _update_again(instance: Instance, active: Operation, desired: dict[str, Any]) -> Accepted:
-    if active.request["parameters"] != desired:
+def _plan_after(broker: Broker, instance: Instance, request: Update) -> Any:
+    """The plan that an update leads to. An instance keeps its own as it was when it was made, also when that is no longer offered."""
+    plan = service.plan_from_snapshot(instance.plan_snapshot)
+    if request.plan_id is None or request.plan_id == instance.plan_id:
+        return plan
+    offer = broker.catalog.offer(instance.service_id, request.plan_id)
+    if offer.plan.name not in plan.updates_to:
+        able = ", ".join(plan.updates_to) or "no other plan"
+        raise errors.Unsupported(f"plan_id: {plan.name} does not change to {offer.plan.name}; it changes to: {able}")
+    if instance.placement["target"] not in {target.name for target in offer.targets}:
+        raise errors.Unsupported(
+            f"plan_id: {offer.plan.name} is not offered on target {instance.placement['target']}, where the instance is"
+        )
+    return offer.plan
+
+
+def _update_again(instance: Instance, active: Operation, plan: Any, desired: dict[str, Any]) -> Accepted:
+    if (active.request["plan"]["id"], active.request["parameters"]) != (plan.id, desired):
         raise errors.Busy(f"instance {instance.id} is busy: another update (operation {active.id}) is in progress")
     return Accepted(active.id, created=False, connection=instance.connection)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ansible_collections.apb.catalog.plugins.module_utils import service
 
-from apb_broker.lifecycle import variables
+from apb_broker.lifecycle import placement, variables
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.storage import queue
 from apb_broker.storage.database import Unit
@@ -20,12 +20,12 @@ class Result:
     status: Literal["succeeded", "failed", "canceled", "lost"]
     published: dict[str, Any] = field(default_factory=dict)
     message: str = ""
-    unreachable: bool = False
+    transient: bool = False  # failed for a reason that may pass by itself
 
     @property
     def may_be_repeated(self) -> bool:
         """Whether trying again by ourselves can help."""
-        return self.status == "lost" or (self.status == "failed" and self.unreachable)
+        return self.status == "lost" or (self.status == "failed" and self.transient)
 
 
 def apply(broker: Broker, unit: Unit, operation: Operation, result: Result) -> None:
@@ -38,29 +38,35 @@ def apply(broker: Broker, unit: Unit, operation: Operation, result: Result) -> N
 
 
 def _provision(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
-    if not error:
-        _keep(operation, instance, result)
+    error = error or _keep(operation, instance, result)
     if instance.state == "provisioning":  # not when a removal was accepted meanwhile
         instance.state = "failed" if error else "ready"
     return error
 
 
 def _update(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
-    if not error:
-        _keep(operation, instance, result)
+    error = error or _keep(operation, instance, result)
+    plan = service.plan_from_snapshot(instance.plan_snapshot)
+    placement.settle(unit, instance, service.needs(plan, instance.parameters))
     return error
 
 
-def _keep(operation: Operation, instance: Instance, result: Result) -> None:
-    """Desired values become the instance's only here, on success."""
-    plan = service.plan_from_snapshot(instance.plan_snapshot)
+def _keep(operation: Operation, instance: Instance, result: Result) -> str:
+    """Desired values become the instance's only here, on success. Returns why they do not, or ""."""
+    plan = service.plan_from_snapshot(operation.request.get("plan", instance.plan_snapshot))
+    published = result.published.get("connection", {})
+    try:
+        service.check_late(plan, published)
+    except service.ServiceError as error:
+        return str(error)
     instance.parameters = operation.request["parameters"]
-    instance.connection = {
-        **service.connection(plan, variables.describe(instance), instance.parameters),
-        **result.published.get("connection", {}),
-    }
+    instance.plan_id, instance.plan_name, instance.plan_snapshot = plan.id, plan.name, plan.snapshot()
+    instance.secrets = operation.request.get("secrets", instance.secrets)
+    late = {name: value for name, value in instance.connection.items() if name in plan.late}
+    instance.connection = {**service.connection(plan, variables.describe(instance), instance.parameters), **late, **published}
     instance.outputs = {**(instance.outputs or {}), **result.published.get("outputs", {})}
     instance.dashboard_url = result.published.get("dashboard_url", instance.dashboard_url)
+    return ""
 
 
 def _deprovision(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:

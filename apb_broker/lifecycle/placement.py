@@ -1,38 +1,144 @@
-"""Where an instance goes: a host of one of the plan's targets, and ports on it."""
+"""Where an instance goes: hosts of one of the plan's targets with memory and ports on them, or a server the operator has.
 
+Memory is what the operator gave each host in apb.yml, less what is reserved by instances; nobody measures the hosts themselves.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from apb_broker.catalog.catalog import Offer
+from apb_broker.catalog.config import Host, HostTarget, SharedTarget, Target
 from apb_broker.lifecycle import errors
 from apb_broker.storage.database import Unit
+from apb_broker.storage.tables import Instance
+
+Placed = tuple[dict[str, Any], dict[str, int]]
 
 
-def place(unit: Unit, offer: Offer, instance_id: str, ports_needed: list[str]) -> tuple[dict[str, Any], dict[str, int]]:
-    """Takes the first target host with enough free ports: (placement, ports by name). Raises NoCapacity.
+def place(unit: Unit, offer: Offer, instance_id: str, needs: dict[str, Any]) -> Placed:
+    """Takes room on the first target that has it: (placement, ports by name of the first copy). Raises NoCapacity, saying what is missing.
 
-    The instance's row has to exist in this unit. A port that is free here but busy on the host makes the
-    run fail with a sentence that says so; it never moves by itself.
+    `needs` are service.needs(): memory and ports for each copy. Copies go to different hosts while there are any, each to the one with
+    the most memory free. The instance's row has to exist in this unit. A port that is free here but busy on the host makes the run fail
+    with a sentence that says so; it never moves by itself.
     """
+    unit.lock_places({key for target in offer.targets for key in _keys(target)})
+    missing: list[str] = []
     for target in offer.targets:
-        for host in target.hosts:
-            ports = _allocate(unit, host.address, target.ports, instance_id, ports_needed)
-            if ports is not None:
-                return {
-                    "target": target.name,
-                    "host": host.name,
-                    "address": host.address,
-                    "directory": str(target.directory),
-                }, ports
-    names = ", ".join(target.name for target in offer.targets)
-    raise errors.NoCapacity(f"no host of target {names} has {len(ports_needed)} free port(s) left in its range")
+        if isinstance(target, SharedTarget):
+            placed = _on_server(unit, target, instance_id, missing)
+        else:
+            placed = _on_hosts(unit, target, instance_id, needs, missing)
+        if placed is not None:
+            return placed
+    raise errors.NoCapacity(f"there is no room for this: {'; '.join(missing)}")
 
 
-def _allocate(unit: Unit, host: str, ports: range, instance_id: str, names: list[str]) -> dict[str, int] | None:
-    given: dict[str, int] = {}
-    for name in names:
-        port = unit.allocate_port(host, ports, instance_id, name)
-        if port is None:
-            unit.release_ports(instance_id)
+def _keys(target: Target) -> Iterator[str]:
+    """What tells places apart: targets that name the same host or server share its room."""
+    if isinstance(target, SharedTarget):
+        yield f"{target.address}:{target.port}"
+    else:
+        yield from (host.address for host in target.hosts)
+
+
+def _on_server(unit: Unit, target: SharedTarget, instance_id: str, missing: list[str]) -> Placed | None:
+    (key,) = _keys(target)
+    if target.instances is not None and unit.usage([key])[key].instances >= target.instances:
+        missing.append(f"target {target.name} has {target.instances} instances, as many as it takes")
+        return None
+    unit.reserve(instance_id, 0, key, 0)
+    return {"target": target.name, "host": "localhost", "address": target.address}, {"client": target.port}
+
+
+@dataclass
+class _Room:
+    """What is left on a host while copies are handed out."""
+
+    host: Host
+    memory_gb: float
+    ports: list[int]
+    instances: int
+    copies: int = 0
+
+
+def _on_hosts(unit: Unit, target: HostTarget, instance_id: str, needs: dict[str, Any], missing: list[str]) -> Placed | None:
+    rooms = _rooms(unit, target)
+    chosen: list[tuple[Host, dict[str, int]]] = []
+    for _copy in range(needs["copies"]):
+        fitting = [room for room in rooms if room.memory_gb >= needs["memory_gb"] and len(room.ports) >= len(needs["ports"])]
+        if not fitting:
+            missing += [_missing(target, room, needs) for room in rooms]
             return None
-        given[name] = port
-    return given
+        chosen.append(_take(min(fitting, key=lambda room: (room.copies, -room.memory_gb, room.instances)), needs))
+    for copy, (host, ports) in enumerate(chosen):
+        unit.reserve(instance_id, copy, host.address, needs["memory_gb"])
+        for name, port in ports.items():
+            unit.allocate_port(host.address, port, instance_id, name)
+    copies = [{"host": host.name, "address": host.address, "directory": str(target.directory), "ports": ports} for host, ports in chosen]
+    first = {key: copies[0][key] for key in ("host", "address", "directory")}
+    return {"target": target.name, **first, "copies": copies}, chosen[0][1]
+
+
+def _rooms(unit: Unit, target: HostTarget) -> list[_Room]:
+    usage = unit.usage(list(_keys(target)))
+    return [
+        _Room(
+            host,
+            memory_gb=_free(host, usage[host.address].memory_gb),
+            ports=sorted(set(target.ports) - unit.taken_ports(host.address)),
+            instances=usage[host.address].instances,
+        )
+        for host in target.hosts
+    ]
+
+
+def _free(host: Host, used_gb: float) -> float:
+    return math.inf if host.memory_gb is None else round(host.memory_gb - used_gb, 6)  # sums of tenths
+
+
+def _take(room: _Room, needs: dict[str, Any]) -> tuple[Host, dict[str, int]]:
+    ports = dict(zip(needs["ports"], room.ports, strict=False))
+    room.memory_gb, room.ports, room.copies = room.memory_gb - needs["memory_gb"], room.ports[len(ports) :], room.copies + 1
+    return room.host, ports
+
+
+def _missing(target: HostTarget, room: _Room, needs: dict[str, Any]) -> str:
+    where = f"host {room.host.name} of target {target.name}"
+    beside = f" beside {room.copies} other copies" if room.copies else ""
+    if room.memory_gb < needs["memory_gb"]:
+        return f"{where} has {room.memory_gb:g} GB of memory free{beside}, needed: {needs['memory_gb']:g} GB"
+    ports = f"{target.ports.start}-{target.ports.stop - 1}"
+    return f"{where} has {len(room.ports)} ports of {ports} free{beside}, needed: {len(needs['ports'])}"
+
+
+def resize(unit: Unit, target: Target | None, instance: Instance, needs: dict[str, Any]) -> None:
+    """Reserves what an update needs on top, where the instance is: both sizes count until it ends. Raises NoCapacity, Unsupported.
+
+    `target` is None when it has left apb.yml: then nobody knows what its hosts have.
+    """
+    if not isinstance(target, HostTarget):
+        return
+    copies = instance.placement.get("copies") or [instance.placement]
+    if needs["copies"] != len(copies):
+        raise errors.Unsupported(f"the number of copies stays {len(copies)}: an update does not make it {needs['copies']}")
+    unit.lock_places({copy["address"] for copy in copies})
+    usage = unit.usage([copy["address"] for copy in copies])
+    reserved = unit.reserved(instance.id)
+    for number, copy in enumerate(copies):
+        more = needs["memory_gb"] - reserved.get(number, 0)
+        host = next((host for host in target.hosts if host.address == copy["address"]), None)
+        free = math.inf if host is None else _free(host, usage[host.address].memory_gb)
+        if more > free:
+            raise errors.NoCapacity(
+                f"there is no room for this: host {copy['host']} has {free:g} GB of memory free, {round(more, 6):g} GB more are needed"
+            )
+        unit.reserve(instance.id, number, copy["address"], max(needs["memory_gb"], reserved.get(number, 0)))
+
+
+def settle(unit: Unit, instance: Instance, needs: dict[str, Any]) -> None:
+    """After an update, however it ended: the instance has what its parameters need, and no more."""
+    for number, copy in enumerate(instance.placement.get("copies", ())):
+        unit.reserve(instance.id, number, copy["address"], needs["memory_gb"])

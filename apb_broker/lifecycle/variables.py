@@ -11,21 +11,24 @@ from apb_broker.storage.tables import Binding, Instance, Operation
 
 def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding | None) -> dict[str, Any]:
     """All variables of one run. They hold secrets and tenants' values: never templates, never logged."""
-    desired = (operation.request or {}).get("parameters", instance.parameters) or {}
+    asked = operation.request or {}
+    desired = asked.get("parameters", instance.parameters) or {}
+    plan_name = asked.get("plan", {}).get("name", instance.plan_name)
     made: dict[str, Any] = {
         "apb_action": operation.kind,
         "apb_mode": instance.mode,
         "apb_epoch": operation.epoch,
         "apb_role": instance.role,
-        "apb_plan": {"id": instance.plan_id, "name": instance.plan_name},
+        "apb_service": instance.service_name,
+        "apb_plan": plan_name,
         "apb_parameters": desired,
-        "apb_instance": _instance(instance),
+        "apb_instance": {**_instance(instance), "secrets": asked.get("secrets", instance.secrets) or {}},
         "apb_bindings": [_binding(row) for row in unit.bindings(instance.id) if row.state == "ready"],
     }
     if binding is not None:
         made["apb_binding"] = _binding(binding)
     if operation.kind == "update":
-        made["apb_previous"] = {"parameters": instance.parameters, "plan": made["apb_plan"]}
+        made["apb_previous"] = {"parameters": instance.parameters, "plan": instance.plan_name}
     return made
 
 
@@ -45,7 +48,6 @@ def _instance(instance: Instance) -> dict[str, Any]:
     return {
         **describe(instance),
         "connection": instance.connection,
-        "secrets": instance.secrets or {},
         "outputs": instance.outputs or {},
         "context": instance.context,
     }
@@ -59,7 +61,13 @@ def secrets_of(unit: Unit, operation: Operation, instance: Instance) -> tuple[st
     """Every secret value that a run of this operation knows, to be masked in whatever leaves it."""
     plan = service.plan_from_snapshot(instance.plan_snapshot)
     desired = (operation.request or {}).get("parameters", {})
-    known = [instance.secrets, instance.outputs, service.sensitive(plan, instance.parameters or {}), service.sensitive(plan, desired)]
+    known = [
+        instance.secrets,
+        (operation.request or {}).get("secrets"),
+        instance.outputs,
+        service.sensitive(plan, instance.parameters or {}),
+        service.sensitive(plan, desired),
+    ]
     known += [row.password for row in unit.bindings(instance.id)]
     return tuple({text for value in known for text in _texts(value)})
 

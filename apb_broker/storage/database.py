@@ -3,8 +3,9 @@
 Owns connections and the look-ups; the queue's statements are in `storage.queue`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from apb_broker.storage import errors
 from apb_broker.storage.sealing import Keyring
-from apb_broker.storage.tables import ACTIVE_STATES, Allocation, Binding, Instance, Operation, Progress, Table
+from apb_broker.storage.tables import ACTIVE_STATES, Allocation, Binding, Instance, Operation, Progress, Reservation, Table
 
 
 def driver_url(url: str) -> str:
@@ -58,6 +59,14 @@ class Database:
         self.engine.dispose()
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What is taken of a place: copies of instances, and their memory in GB."""
+
+    instances: int = 0
+    memory_gb: float = 0.0
+
+
 class Unit:
     """What one transaction sees. Rows it returns are changed in place; the commit writes them."""
 
@@ -66,7 +75,7 @@ class Unit:
 
     def lock_instance(self, instance_id: str) -> None:
         """Waits until no other transaction decides about this instance, known or new; held until the end of the unit."""
-        self.session.execute(select(sqlalchemy.func.pg_advisory_xact_lock(sqlalchemy.func.hashtextextended(instance_id, 0))))
+        self._lock(instance_id)
 
     def add(self, row: Table, **sealed: Any) -> None:
         """Inserts a row. `sealed` are its encrypted values, which can only be set once it belongs to the unit."""
@@ -137,16 +146,36 @@ class Unit:
             select(Progress).where(Progress.operation_id == operation_id, Progress.sequence > after).order_by(Progress.sequence)
         ).all()
 
-    def allocate_port(self, host: str, ports: range, instance_id: str, name: str) -> int | None:
-        """Gives the instance the lowest free port of the host, or None when none is left."""
-        # One at a time per host, so that two acceptances never pick the same port and then fail on the key.
-        self.session.execute(select(sqlalchemy.func.pg_advisory_xact_lock(sqlalchemy.func.hashtextextended("ports/" + host, 0))))
-        taken = set(self.session.scalars(select(Allocation.port).where(Allocation.host == host)))
-        port = next((candidate for candidate in ports if candidate not in taken), None)
-        if port is not None:
-            self.add(Allocation(host=host, port=port, instance_id=instance_id, name=name))
-        return port
+    def lock_places(self, places: Collection[str]) -> None:
+        """Waits until no other transaction gives room on these hosts or servers away; held until the end of the unit."""
+        for place in sorted(places):  # everybody in the same order
+            self._lock(f"place/{place}")
 
-    def release_ports(self, instance_id: str) -> None:
-        """Takes an instance's ports back."""
-        self.session.execute(sqlalchemy.delete(Allocation).where(Allocation.instance_id == instance_id))
+    def usage(self, places: Collection[str]) -> dict[str, Usage]:
+        """What is taken of each of these places."""
+        count, memory = sqlalchemy.func.count(), sqlalchemy.func.sum(Reservation.memory_gb)
+        rows = self.session.execute(
+            select(Reservation.place, count, memory).where(Reservation.place.in_(places)).group_by(Reservation.place)
+        )
+        return dict.fromkeys(places, Usage()) | {place: Usage(instances, memory_gb) for place, instances, memory_gb in rows}
+
+    def reserve(self, instance_id: str, copy: int, place: str, memory_gb: float) -> None:
+        """Takes room for a copy of an instance, or changes how much."""
+        self.session.merge(Reservation(instance_id=instance_id, copy=copy, place=place, memory_gb=memory_gb))
+        self.session.flush()
+
+    def reserved(self, instance_id: str) -> dict[int, float]:
+        """The memory that each copy of an instance has."""
+        rows = self.session.execute(select(Reservation.copy, Reservation.memory_gb).where(Reservation.instance_id == instance_id))
+        return {row.copy: row.memory_gb for row in rows}
+
+    def taken_ports(self, host: str) -> set[int]:
+        """The ports of a host that instances have."""
+        return set(self.session.scalars(select(Allocation.port).where(Allocation.host == host)))
+
+    def allocate_port(self, host: str, port: int, instance_id: str, name: str) -> None:
+        """Gives a port of a host to an instance. The caller holds the place's lock and knows that it is free."""
+        self.add(Allocation(host=host, port=port, instance_id=instance_id, name=name))
+
+    def _lock(self, name: str) -> None:
+        self.session.execute(select(sqlalchemy.func.pg_advisory_xact_lock(sqlalchemy.func.hashtextextended(name, 0))))

@@ -197,3 +197,15 @@ class Allocation(Table):
     port: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     instance_id: Mapped[str] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"))
     name: Mapped[str]
+
+
+class Reservation(Table):
+    """What one copy of an instance takes of a host, or of a server that many instances share."""
+
+    __tablename__ = "reservations"
+    __table_args__ = (Index("reservations_place", "place"),)
+
+    instance_id: Mapped[str] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True)
+    copy: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    place: Mapped[str]  # a host's address, or a server's address and port
+    memory_gb: Mapped[float]

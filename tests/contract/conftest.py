@@ -21,9 +21,8 @@ HEADERS = {
 class Platform:
     """A platform that speaks OSB to the application."""
 
-    def __init__(self, client: FlaskClient, broker: Broker) -> None:
-        self.client, self.broker = client, broker
-        self.ids = scenarios.ids(broker)
+    def __init__(self, client: FlaskClient, broker: Broker, ids: dict[str, str]) -> None:
+        self.client, self.broker, self.ids = client, broker, ids
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
         """Any request, with the usual headers."""
@@ -68,4 +67,4 @@ class Platform:
 def platform(broker: Broker, tmp_path: Path) -> Platform:
     """A platform at the door of a broker on an empty database."""
     app = application.create(broker, configuration.load(tmp_path / "apb.yml"))
-    return Platform(app.test_client(), broker)
+    return Platform(app.test_client(), broker, scenarios.ids(broker))

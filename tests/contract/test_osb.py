@@ -1,12 +1,16 @@
 """The sentences of OSB 2.17 that the ordinary ways and the basic conflicts rest on. Each docstring names its section and says it anew."""
 
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from apb_broker import application
+from apb_broker.catalog import config as configuration
 from apb_broker.lifecycle import operations
 from apb_broker.lifecycle.outcomes import Result
-from tests import scenarios
+from tests import boxes, scenarios
 from tests.contract.conftest import Platform
 
 
@@ -202,12 +206,25 @@ def test_update_without_a_change_is_200(platform: Platform) -> None:
     assert platform.patch(parameters={"memory": 2}).status_code == 200
 
 
-def test_update_of_what_stays_is_400_and_of_the_plan_422(platform: Platform) -> None:
-    """Updating: an unsupported change must be refused; nothing is changed."""
+def test_update_to_a_plan_that_cannot_be_changed_to_is_422(make_broker: Any, tmp_path: Path) -> None:
+    """Updating: 422 when the requested change is not supported, or the state (here: the room) forbids it; nothing is changed."""
+    broker = make_broker(boxes.write(tmp_path))
+    app = application.create(broker, configuration.load(tmp_path / "apb.yml"))
+    platform = Platform(app.test_client(), broker, boxes.ids("large"))
+    assert platform.put().status_code == 202
+    scenarios.run(broker)
+    assert platform.patch(plan_id=boxes.ids("small")["plan_id"]).status_code == 422
+    refused = platform.patch(parameters={"memory": 5})
+    assert (refused.status_code, "GB of memory free" in refused.json["description"]) == (422, True)
+    assert platform.patch(parameters={"memory": 2}).status_code == 202
+
+
+def test_update_of_what_stays_is_400(platform: Platform) -> None:
+    """Updating: invalid data; nothing is changed."""
     platform.put()
     scenarios.run(platform.broker)
     assert platform.patch(parameters={"host": "other.example"}).status_code == 400
-    assert platform.patch(plan_id="another").status_code == 422
+    assert platform.patch(plan_id="another").status_code == 400
     assert platform.patch("unknown").status_code == 404
 
 

@@ -149,7 +149,7 @@ def test_failed_run_is_final(broker: Broker) -> None:
 def test_unreachable_host_is_tried_again(broker: Broker) -> None:
     """A host that could not be reached is worth another try."""
     accepted = scenarios.provision(broker)
-    scenarios.run(broker, Result("failed", message="localhost is unreachable", unreachable=True))
+    scenarios.run(broker, Result("failed", message="localhost is unreachable", transient=True))
     assert scenarios.state(broker, accepted.operation_id) == "queued"
 
 

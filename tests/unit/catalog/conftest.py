@@ -27,7 +27,8 @@ def raw() -> dict[str, Any]:
                 "ports": "21000-21999",
                 "directory": "/var/lib/apb/host",
                 "settings": {"redis_loglevel": "warning"},
-            }
+            },
+            "server": {"mode": "shared", "address": "192.0.2.7", "port": 6379, "username": "apb", "password_file": "server.password"},
         },
         "offers": [{"plan": "redis/redis-standard", "mode": "host", "targets": ["local"]}],
         "settings": {"concurrency": 2},
@@ -72,6 +73,8 @@ def make_role(tmp_path: Path) -> Callable[..., Path]:
             "plans": [plan, large],
         }
         (meta / "service.yml").write_text(yaml.safe_dump(described))
+        (meta.parent / "tasks" / "host").mkdir(parents=True)
+        (meta.parent / "tasks" / "host" / "provision.yml").write_text("[]\n")
         return meta.parent
 
     return make

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 import yaml
-from ansible_collections.apb.catalog.plugins.module_utils import service
 
 from apb_broker.catalog import roles
 from apb_broker.catalog.catalog import Catalog
 from apb_broker.catalog.errors import CatalogError, NotOffered
+from tests import boxes
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_broken_service_is_told_by_file(load_catalog, local, make_role):
     """The operator learns which role's file is wrong."""
     file = make_role("first", 1) / "meta" / "service.yml"
     file.write_text(file.read_text() + "colour: red\n")
-    with pytest.raises(service.ServiceError, match=r"services/first/meta/service\.yml: colour: is unknown"):
+    with pytest.raises(CatalogError, match=r"services/first/meta/service\.yml: colour: is unknown"):
         load_catalog(local("first", offers=["first/small"]))
 
 
@@ -215,6 +215,48 @@ def test_osb_body_has_what_the_spec_requires(load_catalog, raw):
     assert plan["schemas"]["service_instance"]["create"]["parameters"]["properties"]["memory"]["maximum"] == 4
     texts = [redis["description"], plan["description"], redis["metadata"]["longDescription"], *plan["metadata"]["bullets"]]
     assert all(isinstance(text, str) for text in texts)
+
+
+def test_osb_body_is_in_the_language_that_was_set(load_catalog, raw):
+    """Texts that a role has in it; what it lacks is English."""
+    raw["settings"]["language"] = "zh"
+    redis = load_catalog(raw).osb()["services"][0]
+    assert redis["description"].startswith("内存键值存储")
+    plan = redis["plans"][0]
+    assert plan["description"] == "单台独享服务器"
+    assert plan["schemas"]["service_instance"]["create"]["parameters"]["properties"]["memory"]["title"] == "内存"
+    assert plan["metadata"]["customize"]["memory"]["desc"].startswith("数据可用内存")
+    assert redis["metadata"]["displayName"] == "Redis"
+
+
+def test_osb_body_tells_which_plans_can_be_left(load_catalog, raw, tmp_path):
+    """OSB 2.17: a plan's plan_updateable overrides its service's. Only plans that are offered can be moved to."""
+    raw |= {"services_path": ["services"], "roles": [{"name": "box"}], "offers": []}
+    boxes.write(tmp_path)
+    for plan in ("small", "triple"):
+        raw["offers"].append({"plan": f"box/{plan}", "mode": "host", "targets": ["local"]})
+    assert [plan["plan_updateable"] for plan in load_catalog(raw).osb()["services"][0]["plans"]] == [True, False]
+    raw["offers"].pop()
+    assert [plan["plan_updateable"] for plan in load_catalog(raw).osb()["services"][0]["plans"]] == [False]
+
+
+@pytest.mark.parametrize(
+    ("plan", "mode", "said"),
+    [
+        ("small", "shared", "offers.0.mode: 'shared': plan small is dedicated: expected host"),
+        ("part", "host", "offers.0.mode: 'host': plan part is shared: expected shared"),
+        ("part", "shared", "has no tasks/shared/provision.yml, so its role does not know this mode"),
+    ],
+)
+def test_offer_in_a_mode_that_does_not_fit_is_refused(load_catalog, raw, tmp_path, plan, mode, said):
+    """At start, not when the first tenant meets it."""
+    boxes.write(tmp_path)
+    (tmp_path / "services/box/tasks/shared/provision.yml").unlink()
+    target = {"host": "local", "shared": "server"}[mode]
+    offer = {"plan": f"box/{plan}", "mode": mode, "targets": [target]}
+    with pytest.raises(CatalogError) as caught:
+        load_catalog({**raw, "services_path": ["services"], "roles": [{"name": "box"}], "offers": [offer]})
+    assert said in str(caught.value)
 
 
 def test_osb_body_promises_nothing_that_is_not_kept_yet(load_catalog, raw):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apb_broker.catalog import config
+from apb_broker.catalog import config, groups
 from apb_broker.catalog.errors import ConfigError
 
 
@@ -45,10 +45,21 @@ WRONG = [
     ("roles/0/name", "apb.redis", "roles.0.name: 'apb.redis': expected namespace.collection.role"),
     ("roles/0/name", "../redis", "roles.0.name: '../redis': expected namespace.collection.role"),
     ("roles/0/settings", {"apb_action": "x"}, "roles.0.settings: an object with apb_action: expected names of role variables"),
-    ("targets/local/mode", "pod", "targets.local.mode: 'pod': should be 'host'"),
+    ("targets/local/mode", "pod", "targets.local.mode: 'pod': expected host or shared"),
     ("targets/local/name", "x", "targets.local.name: is unknown"),
-    ("targets/local/hosts", [], "targets.local.hosts: []: expected at least one"),
+    ("targets/local/hosts", [], "targets.local.hosts: expected at least one, or the group of an inventory"),
     ("targets/local/hosts/0/address", "a b", "targets.local.hosts.0.address: 'a b': expected an IP address or a DNS name"),
+    ("targets/local/hosts/0/memory_gb", 0, "targets.local.hosts.0.memory_gb: 0: should be greater than 0"),
+    ("targets/local/hosts/0/memory", 1, "targets.local.hosts.0.memory: is unknown; did you mean 'memory_gb'?"),
+    ("targets/local/group", "caches", "targets.local.group: a target has either hosts or a group"),
+    ("targets/local/password_file", "x", "targets.local.password_file: is unknown; allowed: mode, inventory, hosts, group"),
+    ("targets/server", {}, "targets.server.mode: is missing; expected host or shared"),
+    ("targets/server", {"mode": "shared"}, "targets.server.address: is missing"),
+    ("targets/server/port", 0, "targets.server.port: 0: should be greater than or equal to 1"),
+    ("targets/server/instances", 0, "targets.server.instances: 0: should be greater than or equal to 1"),
+    ("targets/server/pasword_file", "x", "targets.server.pasword_file: is unknown; did you mean 'password_file'?"),
+    ("offers/0/targets", ["server"], "offers.0.targets: target 'server' is of mode shared, the offer of mode host"),
+    ("settings/language", "english", "settings.language: 'english': expected a language, such as en or zh"),
     ("targets/local/ports", "2-1", "targets.local.ports: '2-1': expected first and last port"),
     ("targets/local/ports", "0-9", "targets.local.ports: '0-9': expected first and last port"),
     ("targets/local/ports", "1-65536", "targets.local.ports: '1-65536': expected first and last port"),
@@ -168,3 +179,60 @@ def test_password_file_without_a_password_is_refused(raw, load, content):
         user.password_file.chmod(0o600)
     with pytest.raises(ConfigError, match="password of user 'admin'"):
         user.password()
+
+
+def test_group_without_an_inventory_is_refused(raw, load):
+    """Nothing else says which hosts it has."""
+    raw["targets"]["local"] |= {"hosts": [], "group": "caches"}
+    with pytest.raises(ConfigError, match=r"targets\.local\.inventory: is missing: it says which hosts group 'caches' has"):
+        load(raw)
+
+
+def test_group_of_an_inventory_becomes_hosts(raw, load):
+    """The address for clients is apb_address, else ansible_host, else the name; memory comes from apb_memory_gb."""
+    raw["targets"]["local"] |= {"hosts": [], "group": "caches", "inventory": "hosts.yml"}
+    asked = []
+
+    def hosts_of(inventory, group):
+        asked.append((inventory.name, group))
+        return [("one", {"ansible_host": "192.0.2.1", "apb_memory_gb": 2}), ("two", {"apb_address": "two.example.com"}), ("three", {})]
+
+    resolved = groups.resolved(load(raw), hosts_of)
+    assert asked == [("hosts.yml", "caches")]
+    assert [(host.name, host.address, host.memory_gb) for host in resolved.targets["local"].hosts] == [
+        ("one", "192.0.2.1", 2),
+        ("two", "two.example.com", None),
+        ("three", "three", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (ValueError("hosts.yml has no hosts in a group 'caches'"), "targets.local.group: hosts.yml has no hosts in a group 'caches'"),
+        ([("one", {"apb_memory_gb": "much"})], "targets.local.group: host one: memory_gb: "),
+        ([("a_b", {})], "set apb_address and apb_memory_gb of the host in the inventory"),
+    ],
+)
+def test_group_that_cannot_be_used_is_told(raw, load, answer, said):
+    """By target and host, with the cure."""
+    raw["targets"]["local"] |= {"hosts": [], "group": "caches", "inventory": "hosts.yml"}
+
+    def hosts_of(inventory, group):
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
+
+    with pytest.raises(ConfigError) as caught:
+        groups.resolved(load(raw), hosts_of)
+    assert said in str(caught.value)
+
+
+def test_password_of_a_shared_server_is_read_from_its_file(raw, load):
+    """It may be changed while the broker runs; the message names the target."""
+    server = load(raw).targets["server"]
+    with pytest.raises(ConfigError, match="the password of target 'server' cannot be read"):
+        server.password()
+    server.password_file.touch(0o600)
+    server.password_file.write_text("hush-hush\n")
+    assert server.password() == "hush-hush"

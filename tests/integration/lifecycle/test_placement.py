@@ -1,0 +1,155 @@
+"""Which host an instance gets, and what is said when there is no room: decided at acceptance, on a real PostgreSQL."""
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from apb_broker.lifecycle import errors
+from apb_broker.lifecycle.broker import Broker
+from apb_broker.lifecycle.outcomes import Result
+from tests import boxes, scenarios
+
+FAILED = Result("failed", message="it did not work")
+
+
+def provision(broker: Broker, instance_id: str, plan: str = "small", **parameters: Any) -> dict[str, Any]:
+    """Accepts a box; returns its placement."""
+    scenarios.provision(broker, instance_id, **boxes.ids(plan), parameters=parameters)
+    return placement(broker, instance_id)
+
+
+def placement(broker: Broker, instance_id: str) -> dict[str, Any]:
+    """Where an instance is."""
+    with broker.database.unit() as unit:
+        row = unit.instance(instance_id)
+        assert row is not None
+        return row.placement
+
+
+def reserved(broker: Broker, place: str) -> float:
+    """The memory that is taken of a host."""
+    with broker.database.unit() as unit:
+        return unit.usage([place])[place].memory_gb
+
+
+def test_target_is_filled_before_the_next_one_is_used(box_broker: Broker) -> None:
+    """Targets in the order of the offer; the second only when the first has no room."""
+    hosts = [provision(box_broker, f"i{number}", memory=2)["host"] for number in range(3)]
+    assert hosts == ["a", "a", "b"]
+
+
+def test_host_with_the_most_free_memory_is_taken(box_broker: Broker) -> None:
+    """Instances spread over the hosts of a target, as their memory allows."""
+    assert [provision(box_broker, f"i{number}", "large", memory=1)["host"] for number in range(4)] == ["b", "c", "b", "c"]
+
+
+def test_hosts_without_a_memory_limit_are_filled_evenly(make_broker: Any, tmp_path: Any) -> None:
+    """Without memory_gb it is the number of instances that counts."""
+    broker = make_broker(boxes.write(tmp_path).replace(", memory_gb: 4", "").replace(", memory_gb: 3", ""))
+    assert [provision(broker, f"i{number}", "large", memory=8)["host"] for number in range(2)] == ["b", "c"]
+
+
+def test_copies_go_to_different_hosts_while_there_are_any(box_broker: Broker) -> None:
+    """Three copies on two hosts: one host has two of them; each copy has ports and memory of its own."""
+    made = provision(box_broker, "i1", "triple", memory=1)
+    assert sorted(copy["host"] for copy in made["copies"]) == ["b", "b", "c"]
+    assert {(copy["host"], port) for copy in made["copies"] for port in copy["ports"].values()} == {
+        *(("b", port) for port in range(31000, 31004)),
+        *(("c", port) for port in range(31000, 31002)),
+    }
+    assert (reserved(box_broker, "192.0.2.2"), reserved(box_broker, "192.0.2.3")) == (2, 1)
+    assert {key: made[key] for key in ("host", "address")} == {key: made["copies"][0][key] for key in ("host", "address")}
+
+
+def test_no_memory_is_refused_before_acceptance_saying_what_is_missing(box_broker: Broker) -> None:
+    """422 for the platform, and nothing is written."""
+    for number, memory in enumerate((2, 2, 2, 2, 2)):
+        provision(box_broker, f"i{number}", memory=memory)
+    with pytest.raises(errors.NoCapacity) as caught:
+        provision(box_broker, "more", memory=2)
+    assert str(caught.value) == (
+        "there is no room for this: host a of target one has 0 GB of memory free, needed: 2 GB; "
+        "host b of target two has 0 GB of memory free, needed: 2 GB; host c of target two has 1 GB of memory free, needed: 2 GB"
+    )
+    with box_broker.database.unit() as unit:
+        assert unit.instance("more") is None
+
+
+def test_no_port_is_refused_saying_which(box_broker: Broker) -> None:
+    """Two instances of two ports each fill a range of four."""
+    for number in range(4):
+        provision(box_broker, f"i{number}", "large", memory=0.5)
+    for number in range(4, 9):
+        provision(box_broker, f"i{number}", "large", memory=0.5)
+    with pytest.raises(errors.NoCapacity, match="host b of target two has 0 ports of 31000-31003 free, needed: 2"):
+        provision(box_broker, "more", "large", memory=0.5)
+
+
+def test_room_comes_back_with_the_removal(box_broker: Broker) -> None:
+    """Not before the host is really free of it."""
+    provision(box_broker, "i1", memory=2)
+    scenarios.run(box_broker)
+    scenarios.deprovision(box_broker)
+    assert reserved(box_broker, "192.0.2.1") == 2
+    scenarios.run(box_broker)
+    assert reserved(box_broker, "192.0.2.1") == 0
+
+
+def test_acceptances_at_once_never_take_the_same_room(box_broker: Broker) -> None:
+    """Eight want two GB of a host that has four: as if they came one after the other."""
+    barrier, refused = threading.Barrier(8), []
+
+    def accept(number: int) -> None:
+        barrier.wait()
+        try:
+            scenarios.provision(box_broker, f"i{number}", **boxes.ids("small"), parameters={"memory": 2})
+        except errors.NoCapacity:
+            refused.append(number)
+
+    threads = [threading.Thread(target=accept, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 3
+    with box_broker.database.engine.connect() as connection:
+        rows = connection.execute(text("SELECT place, sum(memory_gb), count(*) FROM reservations GROUP BY place ORDER BY place")).all()
+    assert [tuple(row) for row in rows] == [("192.0.2.1", 4, 2), ("192.0.2.2", 4, 2), ("192.0.2.3", 2, 1)]
+
+
+def test_shared_server_takes_as_many_instances_as_apb_yml_says(box_broker: Broker) -> None:
+    """No port and no memory is taken, the server's own address is handed out."""
+    made = provision(box_broker, "i1", "part")
+    assert made == {"target": "server", "host": "localhost", "address": "db.example.com"}
+    with box_broker.database.unit() as unit:
+        row = unit.instance("i1")
+        assert row is not None
+        assert (row.connection, row.secrets, row.mode) == ({"host": "db.example.com", "port": 5432}, {}, "shared")
+    provision(box_broker, "i2", "part")
+    with pytest.raises(errors.NoCapacity, match="target server has 2 instances, as many as it takes"):
+        provision(box_broker, "i3", "part")
+
+
+def test_update_reserves_what_it_needs_more_until_it_ends(box_broker: Broker) -> None:
+    """Both sizes are safe while nobody knows which it will be; a failure gives the difference back."""
+    provision(box_broker, "i1", memory=1)
+    scenarios.run(box_broker)
+    scenarios.update(box_broker, **boxes.ids("small"), parameters={"memory": 2})
+    assert reserved(box_broker, "192.0.2.1") == 2
+    scenarios.run(box_broker, FAILED)
+    assert reserved(box_broker, "192.0.2.1") == 1
+    scenarios.update(box_broker, **boxes.ids("small"), parameters={"memory": 0.5})
+    assert reserved(box_broker, "192.0.2.1") == 1
+    scenarios.run(box_broker)
+    assert reserved(box_broker, "192.0.2.1") == 0.5
+
+
+def test_update_beyond_the_host_is_refused_before_acceptance(box_broker: Broker) -> None:
+    """An instance does not move: what its host lacks is said."""
+    for number, memory in enumerate((2, 1.5)):
+        provision(box_broker, f"i{number}", memory=memory)
+        scenarios.run(box_broker)
+    with pytest.raises(errors.NoCapacity, match=r"host a has 0\.5 GB of memory free, 1 GB more are needed"):
+        scenarios.update(box_broker, "i0", **boxes.ids("large"), parameters={"memory": 3})
