@@ -42,7 +42,7 @@ class Outcome:
     status: Status
     published: dict[str, Any] = field(default_factory=dict)  # credentials, outputs, connection, dashboard_url, if published. Secret!
     message: str = ""  # for the tenant, masked; empty on success
-    unreachable: bool = False  # a host could not be reached: trying again later may help
+    transient: bool = False  # failed for a reason that may pass by itself, as an unreachable host or a full disk
 
 
 @dataclass(frozen=True)

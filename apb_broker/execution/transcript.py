@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import sealed_results
 
+from apb_broker.execution import host_problems
 from apb_broker.execution.executors import Emit
 from apb_broker.execution.job import Outcome, Progress
 
@@ -33,8 +34,7 @@ class Transcript:
         self._names: dict[str, str] = {}
         self._failed_items: dict[str, dict[str, Any]] = {}
         self._output: deque[str] = deque(maxlen=60)
-        self._problem = ""
-        self._unreachable = False
+        self._problem = host_problems.Problem("", is_transient=False)
         self._statistics: dict[str, Any] | None = None
         self._has_missed_hosts = False
         self._handlers = {
@@ -72,11 +72,16 @@ class Transcript:
     def _on_failed(self, data: dict[str, Any]) -> None:
         if not data.get("ignore_errors"):
             result = self._failed_items.get(data["task_uuid"], data["res"])
-            self._problem, self._unreachable = f"Task '{self._name(data)}' failed{_on(data['host'])}: {_reason(result)}", False
+            self._problem = self._failure(data["host"], result, self._name(data))
+
+    def _failure(self, host: str, result: dict[str, Any], task: str) -> host_problems.Problem:
+        reason = _reason(result)
+        sentence = f"Task '{task}' failed{_on(host)}: {reason}"
+        found = None if "censored" in result else host_problems.of_failed(host, result, reason)
+        return found or host_problems.Problem(sentence, host_problems.has_full_disk(reason))
 
     def _on_unreachable(self, data: dict[str, Any]) -> None:
-        reason = _reason(data["res"])
-        self._problem, self._unreachable = f"Host {data['host']} is unreachable (task '{self._name(data)}'): {reason}", True
+        self._problem = host_problems.of_unreachable(data["host"], data["res"], _reason(data["res"]))
 
     def _on_no_hosts(self, data: dict[str, Any]) -> None:
         self._has_missed_hosts = True
@@ -94,7 +99,8 @@ class Transcript:
         if any(_DEAD_WORKER in line for line in self._output):
             return Outcome("lost", message="A process of the playbook was killed before its end")
         if exit_status != 0:
-            return Outcome("failed", message=self._problem or self._said(exit_status), unreachable=self._unreachable)
+            problem = self._problem if self._problem.sentence else self._own_problem(exit_status)
+            return Outcome("failed", message=problem.sentence, transient=problem.is_transient)
         if self._statistics is None:
             return Outcome("lost", message="The playbook ended without telling its results")
         if self._has_missed_hosts and not self._statistics.get("processed"):
@@ -115,6 +121,10 @@ class Transcript:
             for key, value in sealed_results.unseal(text, self._publish_key).items():
                 results[key] = {**results.get(key, {}), **value} if isinstance(value, dict) else value
         return results
+
+    def _own_problem(self, exit_status: int) -> host_problems.Problem:
+        said = self._said(exit_status)
+        return host_problems.of_playbook(said) or host_problems.Problem(said, is_transient=False)
 
     def _said(self, exit_status: int) -> str:
         """No task failed, so ansible-playbook itself did: what it said, from its first error on."""

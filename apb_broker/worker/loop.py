@@ -129,7 +129,7 @@ class Worker:
             if isinstance(message, execution.Progress):
                 running.pending_lines.append(message.text)
             else:
-                running.result = Result(message.status, message.published, message.message, message.unreachable)
+                running.result = Result(message.status, message.published, message.message, message.transient)
 
     def _write(self, running: Running) -> None:
         """Progress and results, as the owner; gives up what another worker owns by now."""

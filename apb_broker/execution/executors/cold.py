@@ -64,6 +64,7 @@ def _pipe_with(text: str, path: Path) -> Path:
     if child == 0:
         try:
             if os.fork() == 0:
+                os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the supervisor waits for the end of the runner's pipe
                 signal.alarm(WRITER_SECONDS)
                 path.write_text(text)
         finally:

@@ -84,7 +84,7 @@ def test_failure_is_told_in_words(what, playbook, job, started, helpers):
     """The tenant reads which task failed and why."""
     task, words = FAILURES[what]
     outcome = helpers.outcome_of(started(job(playbook(task))))
-    assert (outcome.status, outcome.unreachable) == ("failed", False)
+    assert (outcome.status, outcome.transient) == ("failed", False)
     assert words in outcome.message
     assert "s3cr3t" not in outcome.message
 
@@ -102,8 +102,15 @@ def test_unreachable_host_is_told_as_such(playbook, job, started, helpers):
     inventory = {"hosts": {"far": {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_connection": "ssh"}}}
     run = started(job(playbook({"name": "Reach", "ansible.builtin.ping": {}}, hosts="far"), inventory=inventory))
     outcome = helpers.outcome_of(run)
-    assert (outcome.status, outcome.unreachable) == ("failed", True)
-    assert outcome.message.startswith("Host far is unreachable")
+    assert (outcome.status, outcome.transient) == ("failed", True)
+    assert outcome.message.startswith("Host far refuses connections: start sshd there")
+
+
+def test_missing_vault_password_file_is_told_at_once(playbook, job, started, helpers, monkeypatch, tmp_path):
+    """ansible-playbook ends before it has read its variables; nothing waits for that to happen."""
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(tmp_path / "none"))
+    outcome = helpers.outcome_of(started(job(playbook({"ansible.builtin.ping": {}}))), seconds=20)
+    assert outcome.message.startswith(f"The vault password file {tmp_path}/none does not exist")
 
 
 def test_play_without_hosts_is_no_success(playbook, job, started, helpers):

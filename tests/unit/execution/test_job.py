@@ -23,7 +23,7 @@ def test_assignment_survives_the_pipe():
 
 @pytest.mark.parametrize(
     "message",
-    [jobs.Progress("Start", "h", datetime.now(UTC)), jobs.Outcome("failed", {"outputs": {"a": 1}}, "why\nso", unreachable=True)],
+    [jobs.Progress("Start", "h", datetime.now(UTC)), jobs.Outcome("failed", {"outputs": {"a": 1}}, "why\nso", transient=True)],
 )
 def test_message_survives_the_pipe(message):
     """Progress and outcome come out as they went in."""
