@@ -2,6 +2,7 @@
 
 How a server writes down the rules of an account differs between versions (7.0 derives them from what they amount to).
 So the server itself says what the wanted account would look like, by a scratch account that never outlives a transaction.
+Several accounts at once are redis_accounts.py's.
 """
 
 from __future__ import annotations
@@ -18,32 +19,46 @@ try:
 except ImportError:
     ClientError = OSError  # the module reports the missing library before anything is asked
 
-SPEC = dict(
-    **redis_connection.SPEC,
+RIGHTS = dict(
     name=dict(type="str", required=True),
     password=dict(type="str", no_log=True),
     password_hashes=dict(type="list", elements="str", no_log=True),
     rules=dict(type="list", elements="str", default=[]),
+    rules_if_known=dict(type="list", elements="str", default=[]),
+)
+SPEC = dict(
+    **redis_connection.SPEC,
+    **RIGHTS,
     save=dict(type="bool", default=True),
     state=dict(type="str", choices=["present", "absent"], default="present"),
 )
 _NAME = re.compile(r"[!-~]+")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_COMMAND_RULE = re.compile(r"\+[a-z0-9|.-]+")
 _PASSWORD_RULE = re.compile(r"[><#!]|nopass$|resetpass$|reset$|on$|off$", re.IGNORECASE)
 
 
 def work(params: dict, check_mode: bool) -> dict:
     """What became of the account: changed, diff. Raises RedisError."""
-    if not _NAME.fullmatch(params["name"]):
-        raise RedisError(f"{params['name']!r} cannot be the name of an account")
-    wanted = None if params["state"] == "absent" else definition(params)
+    wanted = definition(params) if params["state"] == "present" else None
+    check_name(params["name"])
     client = redis_connection.connect(params)
     try:
-        return _bring(client, params, wanted, check_mode)
+        before, after = bring(client, params["name"], wanted, params["rules_if_known"], check_mode)
+        if params["save"] and not check_mode:
+            # Also without a change: a run killed between change and save left it unsaved, and nothing tells.
+            save(client)
     except ClientError as error:
         raise RedisError(f"account {params['name']}: {error}") from error
     finally:
         client.close()
+    return {"changed": before != after, "diff": {"before": shown(before), "after": shown(after)}}
+
+
+def check_name(name: str) -> None:
+    """Raises RedisError for what a server would not take as a name, or take for something else."""
+    if not _NAME.fullmatch(name):
+        raise RedisError(f"{name!r} cannot be the name of an account")
 
 
 def definition(params: dict) -> list[str]:
@@ -55,25 +70,52 @@ def definition(params: dict) -> list[str]:
         raise RedisError(f"account {params['name']}: a password or password_hashes is needed")
     if not all(map(_HASH.fullmatch, hashes)):
         raise RedisError(f"account {params['name']}: password_hashes have to be SHA-256, as 64 hexadecimal digits")
-    for rule in params["rules"]:
+    for rule in [*params["rules"], *params["rules_if_known"]]:
         if _PASSWORD_RULE.match(rule):
             raise RedisError(f"account {params['name']}: rules may not hold {rule!r}: passwords and state have options of their own")
+    for rule in params["rules_if_known"]:
+        if not _COMMAND_RULE.fullmatch(rule):
+            raise RedisError(f"account {params['name']}: rules_if_known may hold commands only, like '+client|setinfo', not {rule!r}")
     return ["reset", "on", *(f"#{found}" for found in sorted(set(hashes))), *params["rules"]]
 
 
-def _bring(client, params: dict, wanted: list[str] | None, check_mode: bool) -> dict:
-    name = params["name"]
+def bring(client, name: str, wanted: list[str] | None, if_known: list[str], check_mode: bool) -> tuple[object, object]:
+    """The account before and after, as the server writes it; None when there is none. `wanted` is a definition(), None removes."""
     before = client.execute_command("ACL", "GETUSER", name)
-    after = None if wanted is None else _as_server_writes(client, wanted)
+    if wanted is None:
+        after = None
+    else:
+        wanted = [*wanted, *_known(client, if_known)]
+        after = _as_server_writes(client, wanted)
     if before != after and not check_mode:
         if wanted is None:
             client.execute_command("ACL", "DELUSER", name)  # ends its connections too
         else:
             client.execute_command("ACL", "SETUSER", name, *wanted)
-    if params["save"] and not check_mode:
-        # Also without a change: a run killed between change and save left it unsaved, and nothing tells.
-        client.execute_command("ACL", "SAVE")
-    return {"changed": before != after, "diff": {"before": _shown(before), "after": _shown(after)}}
+    return before, after
+
+
+def save(client) -> None:
+    """Writes all accounts where the server finds them at its next start. Raises RedisError when there is no such place."""
+    aclfile = redis_connection.setting(client, "aclfile")
+    try:
+        client.execute_command(*(("ACL", "SAVE") if aclfile else ("CONFIG", "REWRITE")))
+    except ClientError as error:
+        place = aclfile or "the server's configuration file"
+        raise RedisError(
+            f"the accounts could not be written to {place}, so they would be lost at the server's next start: {error}; "
+            "let the server's user write that file and its directory (without an aclfile, start the server with a configuration file)"
+        ) from error
+
+
+def _known(client, rules: list[str]) -> list[str]:
+    """Those rules whose command this server has: others would make it refuse all of them."""
+    if not rules:
+        return []
+    found = client.execute_command("COMMAND INFO", *(rule[1:] for rule in rules))
+    if isinstance(found, dict):
+        return [rule for rule in rules if rule[1:] in found]
+    return [rule for rule, info in zip(rules, found, strict=True) if info]
 
 
 def _as_server_writes(client, wanted: list[str]) -> object:
@@ -89,7 +131,7 @@ def _as_server_writes(client, wanted: list[str]) -> object:
     return answers[1]
 
 
-def _shown(account: object) -> dict | None:
+def shown(account: object) -> dict | None:
     """The account for people: no password hashes."""
     if account is None:
         return None

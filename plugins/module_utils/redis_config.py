@@ -26,20 +26,12 @@ def work(params: dict, check_mode: bool) -> dict:
 
 def _bring(client, params: dict, check_mode: bool) -> dict:
     wanted = {name: text(value) for name, value in params["settings"].items()}
-    found = {name: _get(client, name) for name in wanted}
+    found = {name: redis_connection.setting(client, name) for name in wanted}
     changes = {name: value for name, value in wanted.items() if found[name] != value}
     if changes and not check_mode:
         client.execute_command("CONFIG", "SET", *(word for pair in changes.items() for word in pair))
     differences = [f"{name} is {found[name]}, not {value}" for name, value in sorted(changes.items())]
     return {"changed": bool(changes), "diff": {"before": found, "after": wanted}, "msg": "; ".join(differences)}
-
-
-def _get(client, name: str) -> str:
-    answer = client.execute_command("CONFIG", "GET", name)
-    pairs = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
-    if list(pairs) != [name]:
-        raise RedisError(f"the server has no setting {name!r}")
-    return pairs[name]
 
 
 def text(value: object) -> str:

@@ -36,11 +36,12 @@ class RefusedError(RedisError):
     refused = True
 
 
-def connect(params: dict):
+def connect(params: dict, database: int = 0):
     """A client whose server answered. Waits at most `wait_seconds` for one that starts, restarts or loads its data. Raises RedisError."""
     client = redis.Redis(
         host=params["host"],
         port=params["port"],
+        db=database,
         username=params["login_user"],
         password=params["login_password"],
         socket_timeout=TIMEOUT_SECONDS,
@@ -81,3 +82,12 @@ def _unreachable(address: str, error: Exception) -> RedisError:
             return RefusedError(f"nothing listens at {address}")
         cause = cause.__cause__ or cause.__context__
     return RedisError(f"the server at {address} does not answer: {error}")
+
+
+def setting(client, name: str) -> str:
+    """One of the server's settings, as it writes it. Raises RedisError."""
+    answer = client.execute_command("CONFIG", "GET", name)
+    pairs = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
+    if list(pairs) != [name]:
+        raise RedisError(f"the server has no setting {name!r}")
+    return pairs[name]

@@ -33,8 +33,13 @@ options:
     type: list
     elements: str
     default: []
+  rules_if_known:
+    description: More commands it may use, as C(+command) or C(+command|subcommand), of which the server need not have all.
+    type: list
+    elements: str
+    default: []
   save:
-    description: Write the accounts to the server's ACL file, so that they survive a restart.
+    description: Write the accounts to the server's ACL file, or without one to its configuration file, so that they survive a restart.
     type: bool
     default: true
   state:

@@ -151,13 +151,19 @@ class Instance:
         return found
 
     def play(self, action, *, epoch=None, binding=None, placement="localhost", arguments=(), **settings):
+        described = self.described(action, epoch=epoch, binding=binding, placement=placement)
+        return self.host.play(action, {**unsafe(described), **settings}, arguments=arguments)
+
+    def described(self, action, *, epoch=None, binding=None, placement="localhost"):
+        """The variables of the contract."""
         default_password = self.parameters.get("password", "generated-password")
         described = {
             "apb_action": action,
             "apb_mode": "host",
             "apb_epoch": self.epoch if epoch is None else epoch,
             "apb_role": "apb.catalog.redis",
-            "apb_plan": {"id": "p", "name": "redis-standard", "tenancy": "dedicated"},
+            "apb_service": "redis",
+            "apb_plan": "redis-standard",
             "apb_parameters": self.parameters,
             "apb_instance": {
                 "id": self.slug,
@@ -174,7 +180,7 @@ class Instance:
         }
         if binding:
             described["apb_binding"] = binding
-        return self.host.play(action, {**unsafe(described), **settings}, arguments=arguments)
+        return described
 
     def client(self, username, password):
         return redis.Redis(host="127.0.0.1", port=self.port, username=username, password=password, decode_responses=True, socket_timeout=10)

@@ -1,20 +1,15 @@
 """The Redis modules against servers of both generations, which write down the rules of an account differently."""
 
-import contextlib
-import shutil
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 import redis
-import yaml
-from ansible_collections.apb.catalog.plugins.module_utils import redis_acl_user, redis_config
+from ansible_collections.apb.catalog.plugins.module_utils import redis_config
 from ansible_collections.apb.catalog.plugins.module_utils.redis_connection import RedisError, RefusedError
 
-from tests.integration.collection.conftest import ROOT, bundled_redis, free_port
+from tests.integration.collection import redis_server
 
-RULES = yaml.safe_load((ROOT / "roles" / "redis" / "vars" / "main.yml").read_text())["_redis_rules"]
+RULES = {access: redis_server.rules_of("host", access)["rules"] for access in ("readwrite", "read")}
 REFUSED = """\
 CONFIG GET maxmemory|CONFIG SET maxmemory 0|CONFIG REWRITE|ACL LIST|ACL SETUSER x on nopass +@all|ACL DELUSER default|ACL SAVE|ACL LOAD
 SHUTDOWN NOSAVE|DEBUG SLEEP 0|MODULE LIST|MODULE LOAD /x.so|REPLICAOF 127.0.0.1 1|SLAVEOF NO ONE|MONITOR|CLIENT LIST|CLIENT KILL ID 1
@@ -23,48 +18,14 @@ PSYNC ? -1|SYNC|LATENCY RESET|SLOWLOG GET"""
 WRITES = "SET a 1|DEL a|FLUSHALL|FLUSHDB|SWAPDB 0 1|RESTORE a 0 x|PUBLISH a b|EVAL 'return 1' 0|EXPIRE a 1|SORT a STORE b|GETDEL a|COPY a b"
 
 
-class Server:
-    """A Redis with an ACL file, stopped and started by the test."""
-
-    def __init__(self, program, directory):
-        self.program, self.directory, self.port, self.process = program, directory, free_port(), None
-        (directory / "users.acl").write_text("user apb_admin on >admin-password ~* &* +@all\nuser default off\n")
-
-    def start(self):
-        options = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory, "aclfile": self.directory / "users.acl", "save": ""}
-        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        self.process = subprocess.Popen([self.program, *words], stdout=subprocess.DEVNULL)
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-    def params(self, **given):
-        login = {"login_user": "apb_admin", "login_password": "admin-password", "wait_seconds": 10}
-        return {"host": "127.0.0.1", "port": self.port, **login, **given}
-
-    def account(self, name, *, check_mode=False, **given):
-        options = {"name": name, "password": "p-password", "password_hashes": None, "rules": [], "save": True, "state": "present", **given}
-        return redis_acl_user.work(self.params(**options), check_mode)["changed"]
-
-    @contextlib.contextmanager
-    def client(self, name, password="p-password"):
-        with redis.Redis(
-            host="127.0.0.1", port=self.port, username=name, password=password, decode_responses=True, single_connection_client=True
-        ) as client:
-            yield client
-
-
 @pytest.fixture(scope="module", params=["package", "bundled"])
-def server(request, tmp_path_factory):
+def server(request):
     """One of the distribution's package, one newer."""
-    program = shutil.which("redis-server") if request.param == "package" else bundled_redis()
-    if program is None or not Path(program).exists():
+    program = redis_server.program_of(request.param)
+    if program is None:
         pytest.skip(f"no redis-server ({request.param}) on this machine")
-    made = Server(program, tmp_path_factory.mktemp("redis"))
-    made.start()
-    yield made
-    made.stop()
+    with redis_server.running(program) as made:
+        yield made
 
 
 @pytest.mark.parametrize("access", ["readwrite", "read"])
@@ -73,8 +34,7 @@ def test_account_is_made_once_and_outlives_a_restart(server, access):
     assert server.account(access, rules=RULES[access], check_mode=True)
     assert server.account(access, rules=RULES[access])
     assert not server.account(access, rules=RULES[access])
-    server.stop()
-    server.start()
+    server.restart()
     assert not server.account(access, rules=RULES[access])
     with server.client(access) as client:
         assert client.ping()
@@ -84,7 +44,7 @@ def test_account_is_made_once_and_outlives_a_restart(server, access):
 def test_account_that_differs_is_put_right(server):
     """Other rights, another password and switched off: each is seen."""
     server.account("drift", rules=RULES["read"])
-    with server.client("apb_admin", "admin-password") as admin:
+    with server.admin() as admin:
         for drift in ("+set", "off", ">another-password", "~*", "resetchannels"):
             admin.execute_command("ACL", "SETUSER", "drift", drift)
             assert server.account("drift", rules=RULES["read"], check_mode=True), drift
@@ -187,3 +147,55 @@ def test_wrong_administrator_is_told_at_once(server):
         redis_config.work(server.params(login_password="wrong-password"), False)
     assert time.monotonic() - began < 5
     assert "wrong-password" not in str(told.value)
+
+
+def test_accounts_are_made_together_and_told_by_name(server):
+    """One call for all of them; those that are not named are left alone, and what is said holds no password."""
+    server.account("bystander", rules=RULES["read"])
+    both = [{"name": "first", "rules": RULES["read"]}, {"name": "second", "rules": RULES["readwrite"]}]
+    told = server.accounts(*both, check_mode=True)
+    assert told["changed"] and told["msg"] == "account first is missing; account second is missing"
+    assert server.accounts(*both)["changed"]
+    assert server.accounts(*both) == {"changed": False, "msg": "", "diff": {"before": {}, "after": {}}}
+    with server.admin() as admin:
+        assert {"first", "second", "bystander"} <= set(admin.acl_users())
+        admin.execute_command("ACL", "SETUSER", "second", "-get")
+    told = server.accounts(*both)
+    assert told["msg"] == "account second differs"
+    assert "passwords" not in str(told)
+
+
+def test_right_to_a_command_that_the_server_lacks_is_left_out(server):
+    """Libraries use newer commands where there are some; an older server would refuse the whole account."""
+    for _again in range(2):
+        server.account("newer", rules=["~*", "-@all", "+get"], rules_if_known=["+client|id", "+no-such-command", "+client|no-such"])
+    with server.client("newer") as client:
+        assert client.client_id()
+    with pytest.raises(RedisError, match="commands only"):
+        server.account("newer", rules_if_known=["~*"])
+
+
+@pytest.mark.parametrize("generation", ["package", "bundled"])
+def test_accounts_go_to_the_configuration_file_when_there_is_no_acl_file(generation):
+    """Servers may be configured either way; the accounts outlive a restart in both."""
+    program = redis_server.program_of(generation)
+    if program is None:
+        pytest.skip(f"no redis-server ({generation}) on this machine")
+    with redis_server.running(program, acl=False) as server:
+        assert server.account("kept", rules=RULES["read"])
+        server.restart()
+        assert not server.account("kept", rules=RULES["read"])
+
+
+def test_accounts_that_cannot_be_written_down_are_told_with_the_cure(server):
+    """Otherwise they would be gone after the next restart of the server, without a word."""
+    before = server.acl.read_bytes()
+    server.acl.unlink()
+    server.acl.mkdir()
+    try:
+        with pytest.raises(RedisError, match=r"could not be written to .*users.acl.*let the server's user write that file"):
+            server.account("unwritten", rules=RULES["read"])
+    finally:
+        server.acl.rmdir()
+        server.acl.write_bytes(before)
+        server.account("unwritten", state="absent")
