@@ -46,7 +46,7 @@ def read(given: dict) -> Request:
         binding=_name("apb_binding_name", given.get("binding")) if action in ("bind", "unbind") else None,
         host=given["host"],
         address=given.get("address") or None,
-        ports=_ports(given.get("ports") or PORTS),
+        ports=_ports(given.get("port_range") or PORTS),
         directory=given.get("directory") or DIRECTORY,
         server=_server(given.get("server") or None),
     )
