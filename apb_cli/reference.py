@@ -4,6 +4,7 @@ A test compares both. What stands before the first mark is written by people.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ def render() -> str:
     """Exit codes, shared options and commands as Markdown."""
     root = typer.main.get_command(app)
     assert isinstance(root, typer.core.TyperGroup)  # noqa: S101 - a Typer with commands makes a group
-    commands = list(root.commands.values())
-    shared = {option: parameter for command in commands for parameter in command.params for option in parameter.opts if option in SHARED}
+    commands = dict(_commands(root))
+    shared = {
+        option: parameter for command in commands.values() for parameter in command.params for option in parameter.opts if option in SHARED
+    }
     parts = [
         MARK,
         "## Exit codes",
@@ -31,19 +34,28 @@ def render() -> str:
         _options([shared[option] for option in SHARED]),
         "## Commands",
     ]
-    for command in commands:
-        parts += _command(command, shared)
+    for name, command in commands.items():
+        parts += _command(name, command, shared)
     return "\n\n".join(parts) + "\n"
 
 
-def _command(command: Any, shared: dict[str, Any]) -> list[str]:
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Commands by the words that call them; those of a group have two."""
+    for name, command in group.commands.items():
+        if isinstance(command, typer.core.TyperGroup):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+def _command(name: str, command: Any, shared: dict[str, Any]) -> list[str]:
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
     # What is called the same may mean something else in one command.
     own = [option for option in options if _longest(option) not in shared or shared[_longest(option)].help != option.help]
     also = [f"`{_longest(option)}`" for option in options if option not in own and option.rich_help_panel != CONNECTION_PANEL]
     words = " ".join(_placeholder(argument) for argument in arguments)
-    parts = [f"### apb {command.name}", f"`apb {command.name}{' ' + words if words else ''}`", command.help]
+    parts = [f"### apb {name}", f"`apb {name}{' ' + words if words else ''}`", command.help]
     if arguments:
         parts.append(_table(("argument", "meaning"), [(f"`{_name(argument)}`", argument.help or "") for argument in arguments]))
     if own:

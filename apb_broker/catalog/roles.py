@@ -32,7 +32,19 @@ class FoundRole:
 
 
 def find(name: str, services_path: list[Path]) -> FoundRole:
-    """The role of this name. Raises CatalogError saying where it was looked for."""
+    """The role of this name, which describes a service. Raises CatalogError saying where it was looked for."""
+    role = _found(name, services_path)
+    if not role.description.is_file():
+        raise CatalogError(f"role {role.name}: {role.directory} has no meta/service.yml, so it is not a service")
+    return role
+
+
+def folder(name: str, services_path: list[Path]) -> Path:
+    """The folder of any role, a service or not. Raises CatalogError."""
+    return _found(name, services_path).directory
+
+
+def _found(name: str, services_path: list[Path]) -> FoundRole:
     return _of_collection(name) if "." in name else _local(name, services_path)
 
 
@@ -56,7 +68,7 @@ def _of_collection(name: str) -> FoundRole:
     directory = root / "roles" / role
     if not directory.is_dir():
         raise CatalogError(f"role {name}: collection {namespace}.{collection} in {root} has no such role")
-    return _service_role(FoundRole(name, directory, _version(root)))
+    return FoundRole(name, directory, _version(root))
 
 
 def _local(name: str, services_path: list[Path]) -> FoundRole:
@@ -64,13 +76,7 @@ def _local(name: str, services_path: list[Path]) -> FoundRole:
     if directory is None:
         looked = ", ".join(map(str, services_path)) or "services_path is empty"
         raise CatalogError(f"role {name}: not found ({looked}); a role of a collection is named namespace.collection.role")
-    return _service_role(FoundRole(str(directory), directory, ""))
-
-
-def _service_role(role: FoundRole) -> FoundRole:
-    if not role.description.is_file():
-        raise CatalogError(f"role {role.name}: {role.directory} has no meta/service.yml, so it is not a service")
-    return role
+    return FoundRole(str(directory), directory, "")
 
 
 def _version(collection: Path) -> str:
