@@ -1,6 +1,7 @@
 """The home of an instance on its host: fence, system user, directory, and ports that are its own.
 
-Owns the order: nothing is touched before the fence let the epoch pass, and the fence stays when the rest goes.
+Owns the order: nothing is touched before the fence let the epoch pass and what older runs left working has ended, and
+the fence stays when the rest goes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from ansible_collections.apb.catalog.plugins.module_utils import (
     host_layout,
     host_processes,
+    host_runs,
     instance_fence,
     system_users,
 )
@@ -34,10 +36,13 @@ def work(params: dict, check_mode: bool) -> dict:
     layout = host_layout.Layout(params["directory"], params["slug"])
     before = _state(layout)
     if layout.fences.is_dir():
+        if not check_mode:
+            host_runs.end_older(params["slug"], params["epoch"])  # one of them may hold the lock
         with instance_fence.locked(layout.fences):
             remembered = instance_fence.check(layout.fence, params["epoch"])
             if not check_mode and params["epoch"] > remembered:
                 instance_fence.record(layout.fence, params["epoch"])
+                host_runs.end_older(params["slug"], params["epoch"])  # what it began meanwhile; from now on it is refused
             _WORK[params["state"]](layout, params, check_mode)
     elif params["state"] == "present":
         raise HostError(f"{layout.root} is not prepared for instances: run the playbook apb.catalog.prepare_host for this host first")

@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Makes the directory of a service instance, and as root a system user of its own that owns it.
   - Remembers the highest epoch that worked on the instance, and refuses lower ones. This outlives the directory.
+  - Ends what runs of the instance with a lower epoch left working on the host, which is found by the variables
+    E(APB_INSTANCE) and E(APB_EPOCH) in its environment.
   - Removing the directory also ends all processes of the instance.
 extends_documentation_fragment:
   - apb.catalog.check_diff
