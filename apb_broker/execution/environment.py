@@ -6,6 +6,7 @@ worker's directory is not found). All of them are paths, names or switches; pass
 `_FILE` variables name.
 """
 
+import configparser
 import os
 import sys
 from collections.abc import Mapping
@@ -36,6 +37,13 @@ PASSED_PATHS = (
     "ANSIBLE_BECOME_PASSWORD_FILE",
     "ANSIBLE_CONNECTION_PASSWORD_FILE",
 )
+# Unless the operator's environment or ansible.cfg says otherwise, by the option of that name:
+SSH_DEFAULTS = {
+    # Without it a module lies with its arguments, passwords among them, in a file on the host, and stays there when ssh is cut.
+    "ANSIBLE_PIPELINING": ("pipelining", "True"),
+    # Without ServerAlive a task whose host has vanished is waited for until the operation's deadline.
+    "ANSIBLE_SSH_ARGS": ("ssh_args", "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=5 -o ServerAliveCountMax=3"),
+}
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -43,9 +51,27 @@ def of_run(worker: Mapping[str, str]) -> dict[str, str]:
     """The environment of a supervisor and all below it, made from the worker's."""
     environment = {name: worker[name] for name in PASSED if name in worker}
     environment |= {name: _absolute(worker[name]) for name in PASSED_PATHS if worker.get(name)}
+    said = _said_in_configuration(worker)
+    environment |= {name: value for name, (option, value) in SSH_DEFAULTS.items() if name not in environment and option not in said}
     programs = str(Path(sys.executable).parent)  # ansible-playbook of this installation, not one found elsewhere
     environment |= {"PATH": f"{programs}:{worker.get('PATH') or DEFAULT_PATH}", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
     return environment
+
+
+def _said_in_configuration(worker: Mapping[str, str]) -> set[str]:
+    """The options in the ansible.cfg that Ansible will find. One that cannot be read is its to complain of."""
+    places = [worker.get("ANSIBLE_CONFIG"), f"{worker['HOME']}/.ansible.cfg" if worker.get("HOME") else None, "/etc/ansible/ansible.cfg"]
+    for place in filter(None, places):
+        path = Path(place).expanduser()
+        path = path / "ansible.cfg" if path.is_dir() else path
+        if path.exists():
+            parser = configparser.RawConfigParser()
+            try:
+                parser.read(path)
+            except (configparser.Error, OSError, UnicodeDecodeError):
+                return set()
+            return {option for section in parser.sections() for option in parser.options(section)}
+    return set()
 
 
 def _absolute(paths: str) -> str:

@@ -9,7 +9,17 @@ from apb_broker.execution import environment
 def test_environment_of_run_leaves_secrets_behind():
     """Database URL, keys, proxies with passwords and Python's switches do not reach a run."""
     worker = {"DATABASE_URL": "x", "APB_KEY": "x", "AWS_SECRET": "x", "https_proxy": "x", "PYTHONPATH": "x", "ANSIBLE_VAULT_PASSWORD": "x"}
-    assert set(environment.of_run(worker)) == {"PATH", "LANG", "LC_ALL"}
+    assert set(environment.of_run(worker)) == {"PATH", "LANG", "LC_ALL", *environment.SSH_DEFAULTS}
+
+
+def test_environment_of_run_leaves_ssh_to_the_operator(tmp_path):
+    """What is the default for us is only one where neither the environment nor ansible.cfg says anything."""
+    (tmp_path / ".ansible.cfg").write_text("[ssh_connection]\npipelining = false\n")
+    made = environment.of_run({"HOME": str(tmp_path), "ANSIBLE_SSH_ARGS": "-4"})
+    assert "ANSIBLE_PIPELINING" not in made
+    assert made["ANSIBLE_SSH_ARGS"] == "-4"
+    (tmp_path / ".ansible.cfg").write_text("no section\n")
+    assert environment.of_run({"HOME": str(tmp_path)})["ANSIBLE_PIPELINING"] == "True"
 
 
 def test_environment_of_run_passes_what_operators_steer_ansible_with():
