@@ -41,7 +41,7 @@ def documented_defaults(role: Role) -> Iterator[Finding]:
         return
     options = ((specs.get("argument_specs") or {}).get("main") or {}).get("options") or {}
     for name, line in role.variables("defaults").lines.items():
-        if name not in options:
+        if name.startswith(f"{role.name}_") and name not in options:
             message = f"{name} is not in meta/argument_specs.yml: describe it under argument_specs.main.options"
             yield Finding(role.variables_path("defaults"), line, message)
 
