@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,9 +31,15 @@ SETTINGS = {
 
 
 def prepare_host(
-    directory: Path, log_file: Path, environment: Mapping[str, str], pause: Callable[[float], object], playbook: str = PLAYBOOK
+    directory: Path,
+    log_file: Path,
+    environment: Mapping[str, str],
+    pause: Callable[[float], object],
+    *,
+    roles: Sequence[str],
+    playbook: str = PLAYBOOK,
 ) -> None:
-    """Runs the playbook for localhost with apb_directory=`directory`. Raises PreparationError with the failed task's message.
+    """Runs the playbook for localhost, for instances of `roles` in `directory`. Raises PreparationError with the failed task's message.
 
     Its output goes to files: what it leaves running may hold them open, and would keep a pipe from ending. The json
     callback is the only output of ansible-playbook that tells a message apart from the rest for certain.
@@ -45,7 +51,8 @@ def prepare_host(
     ):
         # A user of a service often has no home to put .ansible/tmp into.
         settings = {"ANSIBLE_LOCAL_TEMP": temporary, "ANSIBLE_REMOTE_TEMP": temporary, **SETTINGS}
-        process = _start(directory, dict(environment) | settings, playbook, output, errors)
+        variables = {"apb_directory": str(directory), "apb_roles": list(roles)}
+        process = _start(variables, dict(environment) | settings, playbook, output, errors)
         try:
             while process.poll() is None:
                 pause(POLL_SECONDS)
@@ -58,8 +65,10 @@ def prepare_host(
         raise PreparationError(f"this machine could not be prepared: {_reason(report, complaint)} (details: {log_file})")
 
 
-def _start(directory: Path, environment: Mapping[str, str], playbook: str, output: IO[str], errors: IO[str]) -> subprocess.Popen[bytes]:
-    variables = {"apb_directory": str(directory), "ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+def _start(
+    variables: Mapping[str, Any], environment: Mapping[str, str], playbook: str, output: IO[str], errors: IO[str]
+) -> subprocess.Popen[bytes]:
+    variables = {**variables, "ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     # python -m: the script's first line may name an interpreter that this user cannot run.
     command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-e", json.dumps(variables), playbook]
     return subprocess.Popen(  # noqa: S603 - our own command

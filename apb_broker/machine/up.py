@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from apb_broker.machine import configuration, environment, preparation, processes
-from apb_broker.machine.errors import DatabaseError, MachineError, ProcessError
+from apb_broker.machine.errors import DatabaseError, MachineError, PreparationError, ProcessError
 from apb_broker.machine.postgres import EmbeddedPostgres
 from apb_broker.machine.processes import Child
 from apb_broker.machine.state import StateDirectory
@@ -43,6 +43,22 @@ def migrate(url: str) -> None:
     run(url)
 
 
+def roles_here(state: StateDirectory) -> list[str]:
+    """The roles whose instances this machine itself is a host of. Raises PreparationError for an apb.yml that will not do."""
+    from apb_broker.catalog import config as configured  # late: who only stops or asks for help does not pay for it
+    from apb_broker.catalog.catalog import Catalog
+    from apb_broker.catalog.errors import CatalogError, ConfigError
+
+    try:
+        offers = Catalog.load(configured.load(state.config_file)).offers
+    except (CatalogError, ConfigError) as error:
+        raise PreparationError(str(error)) from error
+    here = [
+        offer for offer in offers if any(isinstance(target, configured.HostTarget) and not target.inventory for target in offer.targets)
+    ]
+    return sorted({offer.service.role for offer in here})
+
+
 def apb_command(name: str, state: StateDirectory) -> Sequence[str]:
     """`apb serve` or `apb worker` of this installation."""
     return [sys.executable, "-m", "apb_cli.main", name, "--state-dir", str(state.root)]
@@ -54,6 +70,7 @@ class Parts:
 
     migrate: Callable[[str], None] = migrate
     playbook: str | None = preparation.PLAYBOOK
+    roles: Callable[[StateDirectory], Sequence[str]] = roles_here
     command: Callable[[str, StateDirectory], Sequence[str]] = apb_command
     grace_seconds: float = GRACE_SECONDS
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -168,8 +185,14 @@ def _first_line(error: Exception, url: str) -> str:
 def _prepare(state: StateDirectory, say: Say, parts: Parts, signals: Signals) -> None:
     if parts.playbook:
         say("preparing this machine for instances")
-        log_file = state.logs / "prepare_host.log"
-        preparation.prepare_host(state.host, log_file, environment.of_children(parts.environment), signals.pause, parts.playbook)
+        preparation.prepare_host(
+            state.host,
+            state.logs / "prepare_host.log",
+            environment.of_children(parts.environment),
+            signals.pause,
+            roles=parts.roles(state),
+            playbook=parts.playbook,
+        )
 
 
 def _start_children(state: StateDirectory, say: Say, parts: Parts, signals: Signals, running: contextlib.ExitStack) -> list[Child]:

@@ -28,7 +28,7 @@ def prepared(database_url: str) -> Iterator[Machine]:
         state.create()
         configuration.first_configuration(state, ports=made.ports)
         state.keep_database_url(database_url)
-        preparation.prepare_host(state.host, state.logs / "prepare.log", environment.of_children(), time.sleep)
+        preparation.prepare_host(state.host, state.logs / "prepare.log", environment.of_children(), time.sleep, roles=["apb.catalog.redis"])
         yield made
 
 
