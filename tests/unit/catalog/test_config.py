@@ -1,5 +1,7 @@
 """apb.yml: all its mistakes are told at once, each with field, value and what is allowed."""
 
+from pathlib import Path
+
 import pytest
 
 from apb_broker.catalog import config, groups
@@ -236,3 +238,10 @@ def test_password_of_a_shared_server_is_read_from_its_file(raw, load):
     server.password_file.touch(0o600)
     server.password_file.write_text("hush-hush\n")
     assert server.password() == "hush-hush"
+
+
+def test_configuration_of_the_documentation_loads(load):
+    """docs/configuration.md shows one file with everything in it."""
+    text = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    loaded = load(text.split("```yaml\n")[1].split("```")[0])
+    assert {target.mode for target in loaded.targets.values()} == {"host", "shared"}
