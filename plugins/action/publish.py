@@ -14,7 +14,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.plugins.action import ActionBase
 from ansible_collections.apb.catalog.plugins.module_utils import sealed_results
-from ansible_collections.apb.catalog.plugins.module_utils import standalone_actions as actions
 from ansible_collections.apb.catalog.plugins.module_utils.standalone_errors import StandaloneError
 from ansible_collections.apb.catalog.plugins.module_utils.standalone_states import States
 
@@ -51,6 +50,8 @@ def plain(values):
 
 def keep(values, state):
     """Write the values to the state file of the instance. Raises StandaloneError when another run went on with it."""
+    from ansible_collections.apb.catalog.plugins.module_utils import standalone_actions as actions  # the broker's runs need not wait for it
+
     states = States(state["directory"])
     with states.locked():
         states.write(state["name"], actions.publish(states.read(state["name"]), state["epoch"], plain(values)))

@@ -93,14 +93,14 @@ def _placed(request: Request, plan: service.Plan, mode: str, parameters: dict, o
     """Where a new instance goes: host (its address for clients), ports, placement."""
     if mode == "shared":
         server = _server(request)
-        placement = {"target": TARGET, "host": LOCAL, "address": server["host"], "directory": None, "copies": []}
+        placement = {"target": TARGET, "host": LOCAL, "address": server["host"]}
         return {"host": server["host"], "ports": {"client": int(server["port"])}, "placement": placement}
     needs = service.needs(plan, parameters)
     if needs["copies"] > 1:
         raise StandaloneError(f"plan {plan.name} needs {needs['copies']} hosts: only the broker places an instance on several")
     address = request.address or ("127.0.0.1" if request.host == LOCAL else request.host)
-    placement = {"target": TARGET, "host": request.host, "address": address, "directory": request.directory, "copies": []}
-    return {"host": address, "ports": _ports(request, needs["ports"], others), "placement": placement}
+    ports, place = _ports(request, needs["ports"], others), {"host": request.host, "address": address, "directory": request.directory}
+    return {"host": address, "ports": ports, "placement": {"target": TARGET, **place, "copies": [{**place, "ports": ports}]}}
 
 
 def _server(request: Request) -> dict:

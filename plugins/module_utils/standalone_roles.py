@@ -23,18 +23,19 @@ def full_name(given: str | None, directory: str | None = None) -> str | None:
 
 def load(role: str) -> service.Service:
     """The service of the role of this full name. Raises StandaloneError, ServiceError."""
-    description = _directory(role) / "meta" / "service.yml"
+    description = directory(role) / "meta" / "service.yml"
     if not description.is_file():
         raise StandaloneError(f"apb_service: {role} is no service: {description} does not exist")
     return service.load(description, role=role)
 
 
-def _directory(role: str) -> Path:
+def directory(role: str) -> Path:
+    """Where the role of this full name is. Raises StandaloneError."""
     if "/" in role:
         return Path(role)
     from ansible.utils.collection_loader._collection_finder import _get_collection_role_path
 
     found = _get_collection_role_path(role)
     if found is None:
-        raise StandaloneError(f"apb_service: there is no role {role}: install its collection, or name the role's directory")
+        raise StandaloneError(f"there is no role {role}: install its collection, or name the role's directory")
     return Path(found[1])

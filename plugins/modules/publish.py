@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Puts results into the statistics of the run, under C(apb_published), where the broker (or another caller) finds them.
   - Set C(no_log) on the task, as on every task with secrets. It does not keep the results from the caller.
+  - Without the broker, in role C(apb.catalog.instance), they go to the instance's state file instead, and nowhere else.
   - Called more than once in a run, later values are merged over earlier ones.
 author:
   - apb contributors (@apb-project)
@@ -30,7 +31,7 @@ options:
     type: str
 attributes:
   check_mode:
-    description: Publishes just the same, nothing is changed by it.
+    description: Publishes just the same, nothing is changed by it. The state file stays as it is.
     support: full
 """
 
