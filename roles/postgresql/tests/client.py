@@ -23,14 +23,15 @@ def write(connection):
 
 
 def read(connection):
-    for statement in (MAKE, "CREATE TEMPORARY TABLE apb_client_own (id int)"):
+    made = connection.execute("SELECT to_regclass('public.apb_client') IS NOT NULL").fetchone()[0]
+    writes = ["INSERT INTO public.apb_client DEFAULT VALUES"] if made else []
+    for statement in (*writes, MAKE, "CREATE TEMPORARY TABLE apb_client_own (id int)"):
         try:
             connection.execute(statement)
         except errors.InsufficientPrivilege:
             continue
-        raise AssertionError("an account that may only read made a table")
-    tables = connection.execute("SELECT to_regclass('public.apb_client')").fetchone()[0]
-    rows = connection.execute("SELECT count(*) FROM public.apb_client").fetchone()[0] if tables else 0
+        raise AssertionError("an account that may only read has written")
+    rows = connection.execute("SELECT count(*) FROM public.apb_client").fetchone()[0] if made else 0
     return f"read {rows} rows of apb_client, and cannot write"
 
 

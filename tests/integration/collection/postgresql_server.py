@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-from apb_broker.machine import accounts
 
+from apb_broker.machine import accounts
 from tests.integration.collection.conftest import Host, await_true, free_port, unsafe
 
 ADMIN, ADMIN_PASSWORD = "apb_admin", "admin-{{ 1 + 1 }}"
