@@ -83,6 +83,13 @@ class Host:
     instances: list = field(default_factory=list)
 
     def play(self, playbook, variables, *, arguments=()):
+        with self.command(playbook, variables, arguments) as (command, options):
+            done = subprocess.run(command, capture_output=True, timeout=180, **options)
+        return Played(done.returncode, done.stdout + done.stderr)
+
+    @contextlib.contextmanager
+    def command(self, playbook, variables, arguments=()):
+        """What plays the playbook: arguments of a subprocess, by position and by name."""
         file = self.directory / "vars" / f"{uuid.uuid4().hex}.json"
         file.parent.mkdir(exist_ok=True)
         file.parent.chmod(0o755)
@@ -103,9 +110,8 @@ class Host:
             **self.environment,
         }
         command = [*self.ansible, f"apb.catalog.{playbook}", "-e", f"@{file}", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=self.directory, timeout=180, **self.run_as)
+        yield command, {"text": True, "env": environment, "cwd": self.directory, **self.run_as}
         file.unlink()
-        return Played(done.returncode, done.stdout + done.stderr)
 
     def prepare(self, **variables):
         return self.play("prepare_host", {"apb_directory": str(self.directory), **variables})
