@@ -1,14 +1,17 @@
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build
-# The first interpreter of at least 3.11 that really runs: version shims on a PATH may name one that does not.
+# The first interpreter of at least 3.11 that really runs: version shims on a PATH may name one that does not. Its real
+# path: uv makes the environment anew, under whoever uses it, when it is asked for a shim or a link.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 /usr/bin/python3; do \
-  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+  "$$p" -c 'import os, sys; sys.version_info < (3, 11) and sys.exit(1); print(os.path.realpath(sys._base_executable))' 2>/dev/null \
+  && break; done)
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin/
+PROGRAMS := $(CURDIR)/.venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check migration format test clean
+.PHONY: help venv demo check migration format test sanity docs-lint molecule suites test-prepare clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,10 +44,31 @@ migration: venv  ## write the next database migration: make migration m="what it
 format: venv  ## rewrite the code as the checks want it
 	$(RUN)ruff format . && $(RUN)ruff check --fix .
 
-# Suites run side by side, each file in one process; most of their time is waiting.
-test: check  ## everything: checks, then all tests on real servers (about six minutes)
-	$(RUN)ansible-playbook tests/prepare.yml
+# The servers' tests on one side, everything else on the other; each part tells in one line how it went, and what it printed when it failed.
+test: venv  ## everything: checks, standards, molecule, all tests on real servers (about twelve minutes)
+	@$(MAKE) --no-print-directory test-prepare
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target \
+	  quiet-suites quiet-check quiet-molecule quiet-sanity quiet-docs-lint
+
+quiet-%: venv
+	@tools/quietly $* $(MAKE) --no-print-directory $*
+
+test-prepare: venv
+	@tools/quietly prepare $(RUN)ansible-playbook tests/prepare.yml
+
+# Each file in one process; most of the time is waiting.
+suites: venv  ## the tests on real servers alone, after `make test-prepare`
 	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 3 --dist loadfile
+
+sanity: venv  ## ansible-test sanity over a copy of the collection
+	$(RUN)python tools/sanity.py build/sanity
+
+docs-lint: venv  ## the documentation of plugins and roles, as Ansible's own site would show it
+	@tools/stage-collection build/docs
+	@cd build/docs/ansible_collections/apb/catalog && PATH="$(PROGRAMS):$$PATH" antsibull-docs lint-collection-docs --plugin-docs .
+
+molecule: venv  ## each service in each mode, from provision to nothing left: make molecule, or s=redis-host for one
+	PATH="$(PROGRAMS):$$PATH" MOLECULE_COMMAND_BORDERS=false molecule test $(if $(s),-s $(s),--all --workers 2)
 
 clean:  ## remove what the build made
 	rm -rf .venv .uv build dist
