@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ansible_collections.apb.catalog.plugins.module_utils import postgresql_large_objects
 from ansible_collections.apb.catalog.plugins.module_utils.postgresql_connection import Change, sql, statement
 
 RELATIONS = """
@@ -22,6 +23,7 @@ SELECT p.proname AS name, pg_get_function_identity_arguments(p.oid) AS arguments
   EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0) AS open
 FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND (p.proacl IS NOT NULL OR p.proname = ANY (%s))
   AND NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid)
+  AND p.proname <> ALL (%s)
 """
 
 
@@ -40,7 +42,7 @@ def _relations(connection, hidden: set[str]) -> Iterator[Change]:
 
 
 def _functions(connection, hidden: set[str]) -> Iterator[Change]:
-    for found in connection.execute(FUNCTIONS, (list(hidden),)).fetchall():
+    for found in connection.execute(FUNCTIONS, (list(hidden), list(postgresql_large_objects.MAKERS))).fetchall():
         named = sql.SQL("FUNCTION pg_catalog.{}({})").format(sql.Identifier(found.name), sql.SQL(found.arguments))
         if found.open and found.name in hidden:
             yield Change(f"{found.name} can be called by everybody", (sql.SQL("REVOKE EXECUTE ON {} FROM PUBLIC").format(named),))

@@ -15,6 +15,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import (
     postgresql_connection,
     postgresql_default_privileges,
     postgresql_hidden_names,
+    postgresql_large_objects,
 )
 from ansible_collections.apb.catalog.plugins.module_utils.postgresql_connection import Change, PostgresqlError, one, statement
 
@@ -77,6 +78,7 @@ def _find_changes(connection, params: dict) -> Iterator[Change]:
     yield from postgresql_default_privileges.find_changes(connection, params["owner"], params["reader"], postgresql_default_privileges.READ)
     if superuser:
         yield from postgresql_hidden_names.find_changes(connection, params["hidden"])
+        yield from postgresql_large_objects.find_changes(connection, params["owner"])
         yield from postgresql_after_ddl.find_changes(connection, params["owner"])
     yield from _closed_databases(connection, params)
 

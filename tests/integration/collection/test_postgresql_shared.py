@@ -26,9 +26,9 @@ def play(tenant, action, *, changed=None, **given):
     return played
 
 
-def use(credentials):
+def use(credentials, *expected):
     """The service's client as a tenant would run it."""
-    client = [sys.executable, str(ROOT / "roles" / "postgresql" / "tests" / "client.py")]
+    client = [sys.executable, str(ROOT / "roles" / "postgresql" / "tests" / "client.py"), *expected]
     done = subprocess.run(client, input=json.dumps(credentials), capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout + done.stderr
 
@@ -47,7 +47,10 @@ def test_instance_lives_from_provision_to_deprovision(tenant):
     tenant.bindings.append(writer)
     assert "canary" not in made.text
     credentials = made.published["credentials"]
-    assert use(credentials)[0] == 0, use(credentials)
+    assert use(credentials, "readwrite")[0] == 0, use(credentials)
+    read_only = {**credentials, "uri": credentials["uri"].replace(writer["username"], reader["username"])}
+    read_only["uri"] = read_only["uri"].replace(writer["password"], reader["password"])
+    assert use(read_only, "read")[0] == 0, use(read_only)
     with tenant.connect(reader) as connection:
         assert connection.execute("SELECT * FROM begun").fetchall() == [("{{ 1 + 1 }} canary",)]
     play(tenant, "verify", changed=0)

@@ -207,6 +207,7 @@ def test_what_one_account_makes_the_next_changes_and_keeps(share, before):
         connection.execute("CREATE TABLE two AS SELECT * FROM one")
         connection.execute("CREATE SCHEMA later CREATE TABLE three (i int) CREATE VIEW four AS SELECT * FROM three")
         connection.execute("CREATE MATERIALIZED VIEW five AS SELECT 1 AS i; CREATE TYPE colour AS ENUM ('red')")
+        connection.execute("SELECT lo_unlink(lo_create(0))")
         connection.execute("CREATE FUNCTION six() RETURNS int LANGUAGE sql AS 'SELECT 6'")
     assert {share.owner_of(name) for name in ("one", "two", "later.three", "later.four", "five")} == {share.name}
     share.account(name=first, state="absent")
@@ -252,6 +253,9 @@ def test_reader_cannot_write_nor_gain_rights(share):
         f"GRANT {share.name} TO {reader}",
         f"REASSIGN OWNED BY {share.name} TO {reader}",
         "INSERT INTO apb.inits VALUES ('x')",
+        "SELECT lo_create(0)",
+        "SELECT lo_creat(-1)",
+        "SELECT lo_from_bytea(0, 'x')",
     ):
         with share.session(reader) as connection, pytest.raises(errors.InsufficientPrivilege):
             connection.execute(statement)
