@@ -104,7 +104,9 @@ def _role(connection, params: dict, account: dict, *, superuser: bool) -> Iterat
     scrambled = postgresql_password.scrambled(connection, name, account["password"])
     if found is None:
         made = statement("CREATE ROLE {} LOGIN PASSWORD {password}", name, password=scrambled)
-        yield Change(f"there is no account {name}", (made, statement("COMMENT ON ROLE {} IS {text}", name, text=_mark(params["database"]))))
+        yield Change(
+            f"there is no account {name}", (made, statement("COMMENT ON ROLE {} IS {comment}", name, comment=_mark(params["database"])))
+        )
         return
     _check_ours(params, name, found)
     if not found.usual:

@@ -17,7 +17,7 @@ try:
     IMPORT_ERROR = None
     ClientError = psycopg.Error
 except ImportError as error:
-    IMPORT_ERROR = error
+    IMPORT_ERROR, sql = error, None
     ClientError = OSError  # the module reports the missing library before anything is asked
 
 SPEC = dict(

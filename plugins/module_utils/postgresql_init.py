@@ -20,8 +20,8 @@ RUN = "DO LANGUAGE plpgsql 'BEGIN EXECUTE pg_catalog.current_setting(''apb.init'
 RAISED = "P0001"
 HIDDEN = "…"
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\$([A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?\$.*?\$\1\$", re.DOTALL)
-_QUOTED = re.compile('(["«»„“”])([^"«»„“”]*)(["«»„“”])')
-_WORD = re.compile(r"[^\s\"«»„“”]{4,}")
+_QUOTED = re.compile('(["«»„\u201c\u201d])([^"«»„\u201c\u201d]*)(["«»„\u201c\u201d])')
+_WORD = re.compile(r"[^\s\"«»„\u201c\u201d]{4,}")
 
 
 def work(params: dict, check_mode: bool) -> dict:

@@ -16,7 +16,7 @@ try:
     from redis.exceptions import NoPermissionError
     from redis.exceptions import RedisError as ClientError
 except ImportError:
-    ClientError = NoPermissionError = OSError  # the module reports the missing library before anything is asked
+    ClientError, NoPermissionError = OSError, PermissionError  # the module reports the missing library before anything is asked
 
 SPEC = dict(
     **redis_connection.SPEC,
