@@ -84,7 +84,7 @@ _OF_TASKS = (
         "{host} has no Python where Ansible looks for it: install python3 (3.11 or newer) there, or set its ansible_python_interpreter",
     ),
     (
-        r"\[Errno (?:28|122)\]|mkdir: .*No space left|cat: write error|scp: .*No space left",
+        r"\[Errno (?:28|122)\]|mkdir: .*No space left|failed to transfer file to [\s\S]*No space left",
         True,
         "{host} has a full disk ({reason}): make room there",
     ),

@@ -147,7 +147,7 @@ class Host:
 
     def files(self) -> set[str]:
         """What lies in its directory of instances, the fence left out, and what Ansible put into the user's home."""
-        listed = [self.directory / "instances", self.directory / "supervisor/conf.d", self.root / "home" / USER / ".ansible"]
+        listed = [self.directory / "instances", self.directory / "supervisor/conf.d", self.root / "home" / USER / ".ansible/tmp"]
         return {str(path.relative_to(self.root)) for place in listed for path in place.rglob("*")}
 
     def state(self) -> dict[str, object]:

@@ -42,6 +42,15 @@ def test_failed_module_is_told_by_what_sudo_and_the_shell_said(result, sentence)
     assert not problem.is_transient
 
 
+def test_file_that_did_not_fit_is_told_as_a_full_disk():
+    """Ansible tells it as a failure of the task, over several lines."""
+    said = "failed to transfer file to /tmp/a /home/ops/.ansible/tmp/x/.source:\n\ndd: error writing 'x': No space left on device\n0 bytes copied"
+    problem = host_problems.of_failed("h1", {}, said)
+    assert problem is not None
+    assert problem.sentence.startswith("Host h1 has a full disk (failed to transfer")
+    assert problem.is_transient
+
+
 def test_failure_of_a_task_stays_the_tasks():
     """What is not the host's is left to the role's own words, whatever shape a result has."""
     assert host_problems.of_failed("h1", {"module_stdout": ["x"], "module_stderr": None}, "the database refuses it") is None
