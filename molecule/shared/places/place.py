@@ -19,11 +19,11 @@ def run(start: Callable[[Path], dict], content: Callable[[Path], list[str]], sto
     if verb == "start":
         write_private(directory / "place.json", json.dumps(start(directory)))
         (directory / "content.json").write_text(json.dumps(content(directory)))
-    elif verb == "left":
+    elif verb == "left" and (directory / "content.json").exists():  # else its start failed, and nothing came into it
         before = json.loads((directory / "content.json").read_text())
         if left := [line for line in content(directory) if line not in before]:
             sys.exit("left behind: " + "; ".join(left))
-    else:
+    elif verb == "stop":
         stop(directory)
 
 

@@ -27,7 +27,8 @@ def start(directory: Path) -> dict:
         subprocess.Popen(
             [programs / "postgres", "-D", home / "data", *settings], start_new_session=True, **output, **account.process_options()
         )
-    place.wait_for(lambda: place.answers(port), f"the start of PostgreSQL ({directory}/postgresql.log)")
+    ready = [programs / "pg_isready", "--quiet", "--host=127.0.0.1", f"--port={port}"]
+    place.wait_for(lambda: not subprocess.run(ready, check=False).returncode, f"the start of PostgreSQL ({directory}/postgresql.log)", 60)
     return {"apb_server": {"host": "127.0.0.1", "port": port, "username": "apb", "password": password}}
 
 
