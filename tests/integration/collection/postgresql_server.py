@@ -6,6 +6,7 @@ A server listens on 127.0.0.1 with passwords, runs as a user of its own when the
 import contextlib
 import importlib.util
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from apb_broker.machine import accounts
+from apb_broker.machine import accounts, processes
 from tests.integration.collection.conftest import Host, await_true, free_port, unsafe
 
 ADMIN, ADMIN_PASSWORD = "apb_admin", "admin-{{ 1 + 1 }}"
@@ -67,7 +68,8 @@ class Server:
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with (self.directory / "log").open("wb") as log:
             command = [self.programs / "postgres", "-D", data, *words]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **run)
+            dying = processes.dies_with_parent(signal.SIGINT)  # tests may be killed
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, preexec_fn=dying, **run)
         await_true(self._answers)
         if self.sql("SELECT to_regrole('postgres') IS NULL")[0][0]:
             self.sql("CREATE ROLE postgres")  # as everywhere; the name must not be taken for an account
@@ -87,7 +89,7 @@ class Server:
             try:
                 self.process.wait(1)
             except subprocess.TimeoutExpired:
-                self.process.send_signal(2)
+                self.process.send_signal(signal.SIGINT)
                 self.process.wait(20)
 
     @property

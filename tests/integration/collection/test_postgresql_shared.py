@@ -12,9 +12,9 @@ from tests.integration.collection.conftest import ROOT
 INIT = "CREATE TABLE begun (note text);\nINSERT INTO begun VALUES ('{{ 1 + 1 }} canary')"
 
 
-@pytest.fixture(scope="module", params=[18, 16])
+@pytest.fixture(scope="module")
 def tenant(request):
-    """A tenant of a server of each bundled version."""
+    """A tenant of a server of a bundled version."""
     with postgresql_server.running(request.param) as server, postgresql_server.controller() as host:
         yield postgresql_server.Tenant(host, server, settings={"postgresql_extensions": ["vector", "postgis"]})
 
@@ -33,6 +33,7 @@ def use(credentials, *expected):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("tenant", [18, 16], indirect=True)
 def test_instance_lives_from_provision_to_deprovision(tenant):
     """Each action twice, verified, used by the client, updated, restored and removed without a trace."""
     tenant.play("provision", arguments=["--check"])
@@ -79,6 +80,7 @@ def test_instance_lives_from_provision_to_deprovision(tenant):
         assert secret not in tenant.server.log
 
 
+@pytest.mark.parametrize("tenant", [18], indirect=True)
 def test_extension_that_is_not_offered_is_refused_with_those_that_are(tenant):
     """Before anything is made."""
     asked = postgresql_server.Tenant(tenant.host, tenant.server, {"connections": 1, "extensions": ["plpython3u"]}, settings=tenant.settings)
@@ -87,6 +89,7 @@ def test_extension_that_is_not_offered_is_refused_with_those_that_are(tenant):
     assert not asked.exists()
 
 
+@pytest.mark.parametrize("tenant", [18], indirect=True)
 def test_init_of_a_reader_is_refused(tenant):
     """Before an account is made."""
     binding = tenant.binding("read", init="SELECT 1")
