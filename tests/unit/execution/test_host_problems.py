@@ -44,7 +44,7 @@ def test_failed_module_is_told_by_what_sudo_and_the_shell_said(result, sentence)
 
 def test_file_that_did_not_fit_is_told_as_a_full_disk():
     """Ansible tells it as a failure of the task, over several lines."""
-    said = "failed to transfer file to /tmp/a /home/ops/.ansible/tmp/x/.source:\n\ndd: error writing 'x': No space left on device\n0 bytes copied"
+    said = "failed to transfer file to /tmp/a /home/ops/.source:\n\ndd: error writing 'x': No space left on device\n0 bytes copied"
     problem = host_problems.of_failed("h1", {}, said)
     assert problem is not None
     assert problem.sentence.startswith("Host h1 has a full disk (failed to transfer")
