@@ -203,4 +203,4 @@ class Tenant:
         return sorted(row[0] for row in self.server.sql("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", names))
 
     def exists(self):
-        return bool(self.server.sql("SELECT FROM pg_database WHERE datname = %s", self.database))
+        return bool(self.server.sql("SELECT 1 FROM pg_database WHERE datname = %s", self.database))
