@@ -1,8 +1,6 @@
 """`apb init`: names, places, ids, and all or nothing."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -80,14 +78,3 @@ def test_place_that_is_no_collection_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     with pytest.raises(scaffold.CannotInit, match="--collection or --services-path"):
         scaffold.make("hello")
-
-
-def test_new_service_passes_ansible_lint(collection: Path) -> None:
-    """Profile production, the molecule scenario too."""
-    scaffold.make("hello", collection=collection)
-    for path, text in {"README.md": "# x\n", "meta/runtime.yml": "---\nrequires_ansible: '>=2.19.0'\n", "LICENSE": "x\n"}.items():
-        (collection / path).parent.mkdir(exist_ok=True)
-        (collection / path).write_text(text)
-    command = [sys.executable, "-m", "ansiblelint", "--offline", "-q", "--profile", "production", "--nocolor", "roles", "molecule"]
-    done = subprocess.run(command, cwd=collection, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
