@@ -1,22 +1,18 @@
 """Parts of servers that the operator has, through `apb up`: a share of a Redis, a database of a PostgreSQL."""
 
-import json
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.conftest import ROOT
+from tests.e2e import own_services
 from tests.e2e.machine import Machine, machine
 from tests.integration.collection import postgresql_server, redis_server
 
-REFUSED = 3  # the exit code of a role's client.py
 INIT = "CREATE TABLE greetings (text text);\nINSERT INTO greetings VALUES ('{{ 1 + 1 }}');\n"
 
 
@@ -50,19 +46,18 @@ def target(state: Path, name: str, server: Any, module: Any) -> dict[str, Any]:
 def up(postgresql: postgresql_server.Server, redis: redis_server.Server) -> Iterator[Machine]:
     """`apb up` whose apb.yml offers parts of both."""
     with machine() as made:
-        made.start()
-        made.stop()
-        config = yaml.safe_load((made.state / "apb.yml").read_text())
-        config["roles"].append({"name": "apb.catalog.postgresql"})
-        config["targets"] |= {
+        offers = {"postgresql/postgresql-tenant": "pg", "redis/redis-tenant": "cache"}
+        targets = {
             "pg": target(made.state, "pg", postgresql, postgresql_server),
             "cache": target(made.state, "cache", redis, redis_server),
         }
-        config["offers"] += [
-            {"plan": "postgresql/postgresql-tenant", "mode": "shared", "targets": ["pg"]},
-            {"plan": "redis/redis-tenant", "mode": "shared", "targets": ["cache"]},
-        ]
-        (made.state / "apb.yml").write_text(yaml.safe_dump(config))
+        own_services.offer(
+            made,
+            {"name": "apb.catalog.postgresql"},
+            [],
+            targets=targets,
+            offers=[{"plan": plan, "mode": "shared", "targets": [name]} for plan, name in offers.items()],
+        )
         checked = made.call("config", "check", "--state-dir", str(made.state))
         assert checked.returncode == 0, checked.stdout
         made.start()
@@ -76,10 +71,22 @@ def up(postgresql: postgresql_server.Server, redis: redis_server.Server) -> Iter
 
 def use(service: str, credentials: dict[str, Any]) -> int:
     """What the service's own client makes of the credentials."""
-    client = ROOT / "roles" / service / "tests" / "client.py"
-    done = subprocess.run([sys.executable, client], input=json.dumps(credentials), capture_output=True, text=True, timeout=60)
-    assert done.returncode in (0, REFUSED), done.stdout + done.stderr
-    return done.returncode
+    code, _said = own_services.use(ROOT / "roles" / service, credentials)
+    assert code in (0, own_services.REFUSED)
+    return code
+
+
+@pytest.fixture
+def sql(tmp_path: Path) -> Callable[[str], str]:
+    """A parameter that is SQL: it may hold secrets, so nobody else may read its file."""
+
+    def make(text: str) -> str:
+        file = tmp_path / "init.sql"
+        file.touch(0o600)
+        file.write_text(text)
+        return f"init@={file}"
+
+    return make
 
 
 @pytest.mark.parametrize(("service", "plan"), [("postgresql", "postgresql-tenant"), ("redis", "redis-tenant")])
@@ -91,31 +98,32 @@ def test_part_of_a_shared_server_is_had_used_and_given_back(up: Machine, service
     second = up.apb("bind", service, "two", "-p", "access=read")["credentials"]
     assert first["username"] != second["username"]
     assert (use(service, first), use(service, second)) == (0, 0)
-    up.apb("unbind", service, "one", "--yes")
-    assert (use(service, first), use(service, second)) == (REFUSED, 0)
+    up.apb("unbind", service, "one")
+    assert (use(service, first), use(service, second)) == (own_services.REFUSED, 0)
     up.apb("deprovision", service, "--yes")
-    assert use(service, second) == REFUSED
+    assert use(service, second) == own_services.REFUSED
 
 
-def test_sql_of_a_binding_is_run_once_as_its_own_account(up: Machine, postgresql: postgresql_server.Server, tmp_path: Path) -> None:
+def test_sql_of_a_binding_is_run_once_as_its_own_account(
+    up: Machine, postgresql: postgresql_server.Server, sql: Callable[[str], str]
+) -> None:
     """Its lines arrive as they were written; templates in them are text; another binding that brings it finds it done."""
-    (tmp_path / "init.sql").write_text(INIT)
     up.apb("provision", "postgresql", "postgresql-tenant", "shop")
-    first = up.apb("bind", "shop", "one", "-p", f"init@={tmp_path / 'init.sql'}")["credentials"]
-    second = up.apb("bind", "shop", "two", "-p", f"init@={tmp_path / 'init.sql'}")["credentials"]
+    first = up.apb("bind", "shop", "one", "-p", sql(INIT))["credentials"]
+    second = up.apb("bind", "shop", "two", "-p", sql(INIT))["credentials"]
     with postgresql.connect(second["username"], second["password"], second["database"]) as connection:
         assert connection.execute("SELECT text FROM greetings").fetchall() == [("{{ 1 + 1 }}",)]
     assert first["database"] == second["database"]
     up.apb("deprovision", "shop", "--yes")
 
 
-def test_sql_that_fails_leaves_no_account_behind(up: Machine, postgresql: postgresql_server.Server) -> None:
+def test_sql_that_fails_leaves_no_account_behind(up: Machine, postgresql: postgresql_server.Server, sql: Callable[[str], str]) -> None:
     """The binding fails with PostgreSQL's own word and is taken back by who asked for it."""
     up.apb("provision", "postgresql", "postgresql-tenant", "broken")
     before = postgresql.sql("SELECT rolname FROM pg_roles ORDER BY 1")
-    failed = up.call("bind", "broken", "one", "-p", "init=SELEKT 1")
+    failed = up.call("bind", "broken", "one", "-p", sql("SELEKT 1"))
     assert failed.returncode == 1
     assert 'syntax error at or near "SELEKT"' in failed.stdout + failed.stderr
-    up.call("unbind", "broken", "one", "--yes")
+    up.apb("unbind", "broken", "one")
     assert postgresql.sql("SELECT rolname FROM pg_roles ORDER BY 1") == before
     up.apb("deprovision", "broken", "--yes")
