@@ -294,8 +294,7 @@ def _finish_instance(found: dict, _run: dict, published: dict) -> dict:
     desired, instance = found.pop("desired"), found["instance"]
     plan = service.plan_from_snapshot(desired["plan"])
     late = published.get("connection", {})
-    if unknown := sorted(set(late) - set(plan.late)):
-        raise StandaloneError(f"the role published connection.{unknown[0]}, which its service.yml does not name in connection.late")
+    service.check_late(plan, late)
     kept = {name: value for name, value in instance["connection"].items() if name in plan.late}
     instance["secrets"] = desired["secrets"]
     instance["outputs"] = {**instance["outputs"], **published.get("outputs", {})}
