@@ -11,7 +11,7 @@ RUN := .venv/bin/
 PROGRAMS := $(CURDIR)/.venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check migration format test sanity docs-lint molecule suites test-prepare clean
+.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites test-prepare clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,12 +29,17 @@ venv: .venv/.stamp  ## install everything the project needs into .venv, from the
 demo: venv  ## start everything on this machine, get a Redis by one request, use it, give it back
 	@$(RUN)python tools/demo.py
 
-check: venv  ## format, lint, types, import rules, drift between code and docs (under a minute)
+check: venv  ## format, lint, types, import rules, unit tests, drift between code and docs (about a minute)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-style check-units
+
+check-style: venv
 	$(RUN)ruff format --check . && $(RUN)ruff check .
 	$(RUN)lint-imports
 	$(RUN)mypy
 	$(RUN)ansible-lint --offline -q
 	$(RUN)antsibull-changelog lint
+
+check-units: venv
 	$(RUN)pytest -q tests/unit
 
 migration: venv  ## write the next database migration: make migration m="what it does"
