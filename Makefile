@@ -11,7 +11,7 @@ RUN := .venv/bin/
 PROGRAMS := $(CURDIR)/.venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites test-prepare clean
+.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites test-long test-prepare clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,9 +61,13 @@ quiet-%: venv
 test-prepare: venv
 	@tools/quietly prepare $(RUN)ansible-playbook tests/prepare.yml
 
-# Each file in one process; most of the time is waiting.
+# Each file in one process, those that take longest first; most of the time is waiting.
 suites: venv  ## the tests on real servers alone, after `make test-prepare`
-	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 3 --dist loadfile
+	$(RUN)pytest -q tests/faults tests/ssh tests/e2e tests/integration tests/contract \
+	  --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 40
+
+test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
+	$(RUN)pytest -q -m "long or not long" tests --ignore=tests/unit --numprocesses 3 --dist loadfile
 
 sanity: venv  ## ansible-test sanity over a copy of the collection
 	$(RUN)python tools/sanity.py build/sanity

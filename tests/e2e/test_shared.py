@@ -107,23 +107,20 @@ def test_part_of_a_shared_server_is_had_used_and_given_back(up: Machine, service
 def test_sql_of_a_binding_is_run_once_as_its_own_account(
     up: Machine, postgresql: postgresql_server.Server, sql: Callable[[str], str]
 ) -> None:
-    """Its lines arrive as they were written; templates in them are text; another binding that brings it finds it done."""
+    """Its lines arrive as they were written, templates in them are text, and another binding that brings it finds it done.
+
+    SQL that fails makes the binding fail with PostgreSQL's own word, and leaves no account behind once that is removed.
+    """
     up.apb("provision", "postgresql", "postgresql-tenant", "shop")
     first = up.apb("bind", "shop", "one", "-p", sql(INIT))["credentials"]
     second = up.apb("bind", "shop", "two", "-p", sql(INIT))["credentials"]
+    assert first["database"] == second["database"]
     with postgresql.connect(second["username"], second["password"], second["database"]) as connection:
         assert connection.execute("SELECT text FROM greetings").fetchall() == [("{{ 1 + 1 }}",)]
-    assert first["database"] == second["database"]
-    up.apb("deprovision", "shop", "--yes")
-
-
-def test_sql_that_fails_leaves_no_account_behind(up: Machine, postgresql: postgresql_server.Server, sql: Callable[[str], str]) -> None:
-    """The binding fails with PostgreSQL's own word and is taken back by who asked for it."""
-    up.apb("provision", "postgresql", "postgresql-tenant", "broken")
     before = postgresql.sql("SELECT rolname FROM pg_roles ORDER BY 1")
-    failed = up.call("bind", "broken", "one", "-p", sql("SELEKT 1"))
+    failed = up.call("bind", "shop", "broken", "-p", sql("SELEKT 1"))
     assert failed.returncode == 1
     assert 'syntax error at or near "SELEKT"' in failed.stdout + failed.stderr
-    up.apb("unbind", "broken", "one")
+    up.apb("unbind", "shop", "broken")
     assert postgresql.sql("SELECT rolname FROM pg_roles ORDER BY 1") == before
-    up.apb("deprovision", "broken", "--yes")
+    up.apb("deprovision", "shop", "--yes")

@@ -37,7 +37,7 @@ def here(prepared: Machine) -> Iterator[Broker]:
     """The broker of that machine, on an empty database."""
     broker = assembly.assemble(prepared.state).broker
     with broker.database.engine.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations")
+        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations, reservations")
     yield broker
     broker.database.close()
 

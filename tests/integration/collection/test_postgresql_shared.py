@@ -33,7 +33,7 @@ def use(credentials, *expected):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("tenant", [18, 16], indirect=True)
+@pytest.mark.parametrize("tenant", [18, pytest.param(16, marks=pytest.mark.long)], indirect=True)
 def test_instance_lives_from_provision_to_deprovision(tenant):
     """Each action twice, verified, used by the client, updated, restored and removed without a trace."""
     tenant.play("provision", arguments=["--check"])
