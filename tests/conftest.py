@@ -18,6 +18,7 @@ from apb_broker.machine.postgres import EmbeddedPostgres
 from apb_broker.storage.database import Database
 from apb_broker.storage.migrate import migrate
 from apb_broker.storage.sealing import Keyring
+from tests import scenarios
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,8 +75,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database(database_url: str, key_file: Path) -> Iterator[Database]:
     """An empty database with the newest tables."""
     database = Database(database_url, Keyring.load(key_file))
-    with database.engine.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations, reservations")
+    scenarios.empty(database)
     yield database
     database.close()
 

@@ -8,6 +8,7 @@ from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 from apb_broker.lifecycle.outcomes import Result
 from apb_broker.lifecycle.requests import Accepted, Bind, Deprovision, Provision, Unbind, Update
+from apb_broker.storage.database import Database
 
 SUCCESS = Result("succeeded")
 CREDENTIALS = {
@@ -19,6 +20,12 @@ CREDENTIALS = {
     "uri": "redis://b0123456789ab:s3cret-of-the-binding@127.0.0.1:31000",
 }
 BOUND = Result("succeeded", {"credentials": CREDENTIALS})
+
+
+def empty(database: Database) -> None:
+    """Takes everything out of a database of the tests' own."""
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations, reservations")
 
 
 def ids(broker: Broker) -> dict[str, str]:

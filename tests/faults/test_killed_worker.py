@@ -36,8 +36,7 @@ def prepared(database_url: str) -> Iterator[Machine]:
 def here(prepared: Machine) -> Iterator[Broker]:
     """The broker of that machine, on an empty database."""
     broker = assembly.assemble(prepared.state).broker
-    with broker.database.engine.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations, reservations")
+    scenarios.empty(broker.database)
     yield broker
     broker.database.close()
 

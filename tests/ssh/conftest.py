@@ -12,6 +12,7 @@ from apb_broker import assembly
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.machine import configuration
 from apb_broker.machine.state import StateDirectory
+from tests import scenarios
 from tests.e2e.machine import free_ports
 from tests.ssh import hosts
 from tests.ssh.site import Site
@@ -79,7 +80,6 @@ def far(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
     for name in ("ANSIBLE_VAULT_PASSWORD_FILE",):
         monkeypatch.setenv(name, site.environment[name])
     broker = assembly.assemble(site.state).broker
-    with broker.database.engine.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations, reservations")
+    scenarios.empty(broker.database)
     yield broker
     broker.database.close()
