@@ -50,7 +50,7 @@ format: venv  ## rewrite the code as the checks want it
 	$(RUN)ruff format . && $(RUN)ruff check --fix .
 
 # The servers' tests on one side, everything else on the other; each part tells in one line how it went, and what it printed when it failed.
-test: venv  ## everything: checks, standards, molecule, all tests on real servers (about twelve minutes)
+test: venv  ## everything: checks, standards, molecule, all tests on real servers (25 minutes on two cores)
 	@$(MAKE) --no-print-directory test-prepare
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target \
 	  quiet-suites quiet-check quiet-molecule quiet-sanity quiet-docs-lint
@@ -61,13 +61,12 @@ quiet-%: venv
 test-prepare: venv
 	@tools/quietly prepare $(RUN)ansible-playbook tests/prepare.yml
 
-# Each file in one process, those that take longest first; most of the time is waiting.
+# Each file in one process. Not more than two: tests wait for servers and processes, with limits that an overloaded machine misses.
 suites: venv  ## the tests on real servers alone, after `make test-prepare`
-	$(RUN)pytest -q tests/faults tests/ssh tests/e2e tests/integration tests/contract \
-	  --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 40
+	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 2 --dist loadfile --durations 20
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
-	$(RUN)pytest -q -m "long or not long" tests --ignore=tests/unit --numprocesses 3 --dist loadfile
+	$(RUN)pytest -q -m "long or not long" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
 
 sanity: venv  ## ansible-test sanity over a copy of the collection
 	$(RUN)python tools/sanity.py build/sanity

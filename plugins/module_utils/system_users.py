@@ -10,7 +10,7 @@ import time
 
 from ansible_collections.apb.catalog.plugins.module_utils.host_errors import HostError
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 _SBIN = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
