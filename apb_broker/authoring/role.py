@@ -15,7 +15,6 @@ from ansible_collections.apb.catalog.plugins.module_utils import service
 
 from apb_broker.authoring import lines, tasks
 
-MODES = {"dedicated": "host", "shared": "shared"}
 LIFECYCLE = ("provision", "update", "deprovision")
 BINDING = ("bind", "unbind")
 
@@ -64,7 +63,7 @@ class Role:
     def modes(self) -> list[str]:
         """The modes its plans run in."""
         plans = self.description.plans if self.description else ()
-        return sorted({MODES[plan.tenancy] for plan in plans if plan.tenancy in MODES})
+        return sorted({mode for plan in plans for mode in service.MODES_OF[plan.tenancy]})
 
     @property
     def is_bindable(self) -> bool:

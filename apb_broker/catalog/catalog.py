@@ -16,7 +16,6 @@ from apb_broker.catalog.config import Config, OfferEntry, Target
 from apb_broker.catalog.errors import CatalogError, NotOffered
 
 SERVICE_TEXTS = ("displayName", "longDescription", "providerDisplayName")
-MODES_OF = {"dedicated": ("host",), "shared": ("shared",), "user-provided": ()}
 SERVICE_LINKS = ("documentationUrl", "supportUrl")
 
 
@@ -106,7 +105,7 @@ def _offer(config: Config, loaded: list[described.Service], directories: dict[st
 
 
 def _refuse_mode(field: str, plan: described.Plan, mode: str, directory: Path) -> None:
-    fitting = MODES_OF[plan.tenancy]
+    fitting = described.MODES_OF[plan.tenancy]
     if mode not in fitting:
         raise CatalogError(
             f"{field}: plan {plan.name} is {plan.tenancy}: expected {' or '.join(fitting) or 'no offer: it cannot be placed yet'}"

@@ -121,7 +121,7 @@ def resize(unit: Unit, target: Target | None, instance: Instance, needs: dict[st
     """
     if not isinstance(target, HostTarget):
         return
-    copies = instance.placement.get("copies") or [instance.placement]
+    copies = _copies(instance)
     if needs["copies"] != len(copies):
         raise errors.Unsupported(f"the number of copies stays {len(copies)}: an update does not make it {needs['copies']}")
     unit.lock_places({copy["address"] for copy in copies})
@@ -140,5 +140,11 @@ def resize(unit: Unit, target: Target | None, instance: Instance, needs: dict[st
 
 def settle(unit: Unit, instance: Instance, needs: dict[str, Any]) -> None:
     """After an update, however it ended: the instance has what its parameters need, and no more."""
-    for number, copy in enumerate(instance.placement.get("copies", ())):
-        unit.reserve(instance.id, number, copy["address"], needs["memory_gb"])
+    if instance.mode == "host":
+        for number, copy in enumerate(_copies(instance)):
+            unit.reserve(instance.id, number, copy["address"], needs["memory_gb"])
+
+
+def _copies(instance: Instance) -> list[dict[str, Any]]:
+    """Where its copies are; an instance of the first release has one, and nothing else in its placement."""
+    return instance.placement.get("copies") or [instance.placement]

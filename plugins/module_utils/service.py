@@ -18,6 +18,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import service_numbers
 from ansible_collections.apb.catalog.plugins.module_utils import service_parameters as checks
 from ansible_collections.apb.catalog.plugins.module_utils.service_description import (
     INSTANCE_FIELDS,
+    MODES_OF,
     Plan,
     Service,
     load,
@@ -32,6 +33,7 @@ from ansible_collections.apb.catalog.plugins.module_utils.service_errors import 
 from ansible_collections.apb.catalog.plugins.module_utils.service_schemas import customize, osb_schemas, text
 
 __all__ = [
+    "MODES_OF",
     "CredentialsError",
     "ParameterError",
     "Plan",

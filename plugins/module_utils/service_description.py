@@ -24,6 +24,9 @@ INSTANCE_FIELDS = ("host", "id", "name", "names", "placement", "ports")  # what 
 
 LARGEST_SCHEMA_BYTES = 64_000
 
+# The modes a plan's instances can be had in, the usual one first; roles have a folder of tasks for each.
+MODES_OF = {"dedicated": ("host",), "shared": ("shared",), "user-provided": ()}
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:

@@ -19,7 +19,6 @@ from ansible_collections.apb.catalog.plugins.module_utils.service_errors import 
 from ansible_collections.apb.catalog.plugins.module_utils.standalone_errors import StandaloneError
 from ansible_collections.apb.catalog.plugins.module_utils.standalone_request import Request
 
-MODES = {"dedicated": "host", "shared": "shared"}  # of a plan's tenancy
 LOCAL = "localhost"
 TARGET = "standalone"  # what stands for a broker's target
 
@@ -54,7 +53,7 @@ def _new(request: Request, others: list[dict], load) -> dict:
     if not request.role or not request.plan:
         raise StandaloneError(f"instance {request.name} is new: name a service and a plan, -e apb_service=redis -e apb_plan=redis-standard")
     plan = _plan(load(request.role), request.plan)
-    mode = MODES.get(plan.tenancy)
+    mode = next(iter(service.MODES_OF[plan.tenancy]), None)
     if mode is None:
         raise StandaloneError(f"apb_plan: plan {plan.name} is {plan.tenancy}: there is nothing to run for it")
     parameters = service.create_parameters(plan, request.requested)
@@ -171,7 +170,7 @@ def _next_plan(current: service.Plan, request: Request, found: service.Service) 
         raise StandaloneError(
             f"apb_plan: {plan.service_name} does not change from {current.name} to {plan.name}; it may change to {allowed}"
         )
-    if MODES.get(plan.tenancy) != MODES.get(current.tenancy):
+    if service.MODES_OF[plan.tenancy] != service.MODES_OF[current.tenancy]:
         raise StandaloneError(f"apb_plan: {plan.name} is {plan.tenancy}, so an instance of {current.name} cannot move to it")
     return plan
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from apb_broker.lifecycle import errors
+from apb_broker.lifecycle import placement as places
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from tests import boxes, scenarios
@@ -153,3 +154,28 @@ def test_update_beyond_the_host_is_refused_before_acceptance(box_broker: Broker)
         scenarios.run(box_broker)
     with pytest.raises(errors.NoCapacity, match=r"host a has 0\.5 GB of memory free, 1 GB more are needed"):
         scenarios.update(box_broker, "i0", **boxes.ids("large"), parameters={"memory": 3})
+
+
+def test_instance_of_the_first_release_gives_back_what_a_failed_update_took(box_broker: Broker) -> None:
+    """Its placement names no copies: it is one itself. What it has had before its first update is known then."""
+    provision(box_broker, "i1", memory=1)
+    scenarios.run(box_broker)
+    with box_broker.database.unit() as unit:
+        row = unit.instance("i1")
+        assert row is not None
+        row.placement = {name: value for name, value in row.placement.items() if name != "copies"}
+        unit.reserve("i1", 0, "192.0.2.1", 0)
+    scenarios.update(box_broker, **boxes.ids("small"), parameters={"memory": 2})
+    assert reserved(box_broker, "192.0.2.1") == 2
+    scenarios.run(box_broker, FAILED)
+    assert reserved(box_broker, "192.0.2.1") == 1
+
+
+def test_end_of_an_update_on_a_shared_server_leaves_its_count(box_broker: Broker) -> None:
+    """There is no memory to settle; the place stays the server."""
+    provision(box_broker, "i1", "part")
+    with box_broker.database.unit() as unit:
+        row = unit.instance("i1")
+        assert row is not None
+        places.settle(unit, row, {"memory_gb": 0.0, "ports": [], "copies": 1})
+        assert unit.usage(["db.example.com:5432"])["db.example.com:5432"].instances == 1
