@@ -4,6 +4,7 @@ import base64
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from apb_broker.storage.sealing import Keyring
 from tests import scenarios
 
 ROOT = Path(__file__).parent.parent
+
+# A shell starts what runs in its background with SIGINT ignored, and that is inherited: programs under test would not hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CONFIG = """\
 apb: 1
