@@ -8,7 +8,7 @@ from flask import Flask
 from apb_broker import admin, osb
 from apb_broker.catalog.config import Config
 from apb_broker.lifecycle.broker import Broker
-from apb_broker.web import authentication, errors
+from apb_broker.web import authentication, errors, paths
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -19,6 +19,7 @@ def create(broker: Broker, config: Config) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["apb"] = broker
+    paths.register(app)
     errors.register(app)
     authentication.register(app, config.users)
     osb.register(app)

@@ -7,9 +7,10 @@ from apb_broker.lifecycle import bindings, instances, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 from apb_broker.lifecycle.outcomes import Result
-from apb_broker.lifecycle.requests import Accepted, Bind, Deprovision, Provision, Unbind, Update
+from apb_broker.lifecycle.requests import Accepted, Bind, Caller, Deprovision, Provision, Unbind, Update
 from apb_broker.storage.database import Database
 
+ANN = Caller("admin", "ann")
 SUCCESS = Result("succeeded")
 CREDENTIALS = {
     "type": "redis",
@@ -41,7 +42,7 @@ def provision(broker: Broker, instance_id: str = "i1", **changes: Any) -> Accept
         **ids(broker),
         "organization": "org",
         "space": "space",
-        "requested_by": "ann",
+        "caller": ANN,
         "accepts_incomplete": True,
     }
     return instances.provision(broker, Provision(**{**request, **changes}))
@@ -49,25 +50,23 @@ def provision(broker: Broker, instance_id: str = "i1", **changes: Any) -> Accept
 
 def update(broker: Broker, instance_id: str = "i1", **changes: Any) -> Accepted:
     """Accepts an update."""
-    request = {"instance_id": instance_id, "service_id": ids(broker)["service_id"], "requested_by": "ann", "accepts_incomplete": True}
+    request = {"instance_id": instance_id, "service_id": ids(broker)["service_id"], "caller": ANN, "accepts_incomplete": True}
     return instances.update(broker, Update(**{**request, **changes}))
 
 
 def deprovision(broker: Broker, instance_id: str = "i1") -> Accepted:
     """Accepts a removal."""
-    return instances.deprovision(broker, Deprovision(instance_id, "ann", accepts_incomplete=True))
+    return instances.deprovision(broker, Deprovision(ANN, instance_id, accepts_incomplete=True))
 
 
 def bind(broker: Broker, instance_id: str = "i1", binding_id: str = "b1", **changes: Any) -> Accepted:
     """Accepts a binding."""
-    return bindings.bind(
-        broker, Bind(**{"instance_id": instance_id, "binding_id": binding_id, **ids(broker), "requested_by": "ann", **changes})
-    )
+    return bindings.bind(broker, Bind(**{"instance_id": instance_id, "binding_id": binding_id, **ids(broker), "caller": ANN, **changes}))
 
 
 def unbind(broker: Broker, instance_id: str = "i1", binding_id: str = "b1") -> Accepted:
     """Accepts an unbinding."""
-    return bindings.unbind(broker, Unbind(instance_id, binding_id, "ann"))
+    return bindings.unbind(broker, Unbind(ANN, instance_id, binding_id))
 
 
 def claim(broker: Broker, owner: str = "worker-1") -> Work:

@@ -21,7 +21,7 @@ def instances() -> dict[str, Any]:
     return {"instances": views.instances(broker(), name=request.args.get("name"), space=request.args.get("space"))}
 
 
-@blueprint.get("/instances/<instance_id>")
+@blueprint.get("/instances/<id:instance_id>")
 def instance(instance_id: str) -> dict[str, Any]:
     """One instance."""
     return views.instance(broker(), instance_id)

@@ -4,6 +4,7 @@ Made once at start and never changed; a changed apb.yml or role takes effect wit
 so nothing here is needed to go on with one whose plan is no longer offered, except its target and the operator's settings.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from ansible_collections.apb.catalog.plugins.module_utils import service as described
 
 from apb_broker.catalog import roles
-from apb_broker.catalog.config import Config, OfferEntry, Target
+from apb_broker.catalog.config import BindingExpiry, Config, OfferEntry, Target
 from apb_broker.catalog.errors import CatalogError, NotOffered
 
 SERVICE_TEXTS = ("displayName", "longDescription", "providerDisplayName")
@@ -27,6 +28,7 @@ class Offer:
     plan: described.Plan
     mode: str
     targets: tuple[Target, ...]
+    binding_expiry: BindingExpiry | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Catalog:
     targets: dict[str, Target]
     role_settings: dict[str, dict[str, Any]]
     language: str = "en"
+    polling_seconds: int | None = None
 
     @classmethod
     def load(cls, config: Config) -> "Catalog":
@@ -50,7 +53,9 @@ class Catalog:
         directories = {role.name: role.directory for role in found.values()}
         offers = tuple(_offer(config, loaded, directories, index, entry) for index, entry in enumerate(config.offers))
         settings = {found[role.name].name: dict(role.settings) for role in config.roles}
-        return cls(offers, dict(config.targets), settings, config.settings.language)
+        limits = config.settings
+        polling = math.ceil(limits.operation_deadline_seconds + limits.lease_seconds + limits.grace_seconds)
+        return cls(offers, dict(config.targets), settings, limits.language, polling)
 
     @property
     def services(self) -> tuple[described.Service, ...]:
@@ -72,6 +77,10 @@ class Catalog:
                 return offer
         raise NotOffered(f"plan_id: {_short(plan_id)} is not a plan of service {service.name}")
 
+    def binding_expiry(self, plan_id: str) -> BindingExpiry | None:
+        """When new bindings of this plan end; None: not by themselves, or the plan is not on offer."""
+        return next((offer.binding_expiry for offer in self.offers if offer.plan.id == plan_id), None)
+
     def target(self, name: str) -> Target:
         """The target of this name, whether or not anything is offered on it. Raises KeyError."""
         return self.targets[name]
@@ -83,7 +92,10 @@ class Catalog:
 
     def osb(self) -> dict[str, Any]:
         """The body of GET /v2/catalog (OSB 2.17, "Catalog Management")."""
-        return {"services": [_osb_service(service, self._plans(service), self.language) for service in self.services]}
+        services = [_osb_service(service, self._plans(service), self.language) for service in self.services]
+        for plan in (plan for service in services for plan in service["plans"]):
+            plan["maximum_polling_duration"] = self.polling_seconds
+        return {"services": services}
 
     def _plans(self, service: described.Service) -> list[described.Plan]:
         return [offer.plan for offer in self.offers if offer.service.id == service.id]
@@ -101,7 +113,7 @@ def _offer(config: Config, loaded: list[described.Service], directories: dict[st
     except KeyError as error:
         raise CatalogError(f"{field}: {error.args[0]}") from error
     _refuse_mode(f"{config.path}: offers.{index}.mode: {entry.mode!r}", plan, entry.mode, directories[service.role])
-    return Offer(service, plan, entry.mode, tuple(config.targets[name] for name in entry.targets))
+    return Offer(service, plan, entry.mode, tuple(config.targets[name] for name in entry.targets), entry.binding_expiry)
 
 
 def _refuse_mode(field: str, plan: described.Plan, mode: str, directory: Path) -> None:
@@ -140,19 +152,23 @@ def _osb_service(service: described.Service, plans: list[described.Plan], langua
         "instances_retrievable": True,
         "bindings_retrievable": service.bindable,
         "plan_updateable": False,
+        "allow_context_updates": True,
         "metadata": {**_service_metadata(service.metadata, language), "category": service.category},
         "plans": [_osb_plan(plan, plans, language) for plan in plans],
     }
 
 
 def _osb_plan(plan: described.Plan, offered: list[described.Plan], language: str) -> dict[str, Any]:
-    # maintenance_info and binding_rotatable are promises that platforms hold us to; they join this body when requests honour them.
+    maintenance = {name: described.text(value, language) for name, value in plan.maintenance.items()}
     return {
         "id": plan.id,
         "name": plan.name,
         "description": described.text(plan.description, language),
         "free": plan.free,
+        "bindable": plan.bindable,
+        "binding_rotatable": plan.bindable and plan.rotatable,
         "plan_updateable": any(other.name in plan.updates_to for other in offered),
+        **({"maintenance_info": maintenance} if maintenance else {}),
         "metadata": _plan_metadata(plan, language),
         "schemas": described.osb_schemas(plan, language),
     }

@@ -184,12 +184,27 @@ MODES: dict[str, type[Target]] = {"host": HostTarget, "shared": SharedTarget}
 AnyTarget = Annotated[Target, Field(discriminator="mode")]
 
 
+class BindingExpiry(Model):
+    """How long a binding is valid, and how long before its end it should be rotated."""
+
+    after_seconds: Annotated[float, Field(gt=0, le=10 * 366 * 86400)]
+    renew_seconds: Annotated[float, Field(ge=0)] = 0
+
+    @field_validator("renew_seconds")
+    @classmethod
+    def _is_before(cls, value: float, info: ValidationInfo) -> float:
+        if value > info.data.get("after_seconds", value):
+            raise ValueError("at most after_seconds")
+        return value
+
+
 class OfferEntry(Model):
     """A plan and where its instances may go: targets in the order they are filled."""
 
     plan: Annotated[str, Field(pattern=OFFER, description="SERVICE/PLAN")]
     mode: Literal["host", "shared"]
     targets: Annotated[list[str], Field(min_length=1)]
+    binding_expiry: Annotated[BindingExpiry | None, Field(description="Bindings end by themselves; without it they do not")] = None
 
 
 class Settings(Model):
@@ -203,6 +218,19 @@ class Settings(Model):
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     cancel_grace_seconds: Seconds = 10
     language: Annotated[str, Field(pattern=LANGUAGE, description="Language of the catalog's texts, where a role has them in it")] = "en"
+    api_versions: Annotated[list[Literal["2.13", "2.14", "2.15", "2.16", "2.17"]], Field(min_length=1)] = [
+        "2.13",
+        "2.14",
+        "2.15",
+        "2.16",
+        "2.17",
+    ]
+    missing_version_status: Annotated[
+        Literal[400, 412], Field(description="Answer to a request without X-Broker-API-Version; some platforms expect 412")
+    ] = 400
+    deleted_operation_status: Annotated[
+        Literal[200, 410], Field(description="Answer to last_operation when a removal succeeded; some platforms expect 410")
+    ] = 200
     executor: Annotated[Literal["cold", "scripted"], Field(description="How actions run; `scripted` is for tests and load only")] = "cold"
 
 

@@ -36,6 +36,14 @@ class AsyncRequired(Refused):
     """This takes its time: ask again with accepts_incomplete=true."""
 
 
+class RequiresApp(Refused):
+    """This service is bound to an application: name it in bind_resource.app_guid."""
+
+
+class MaintenanceConflict(Refused):
+    """The maintenance version asked for is not the catalog's: fetch the catalog again."""
+
+
 class NoCapacity(Refused):
     """No target has room for this."""
 

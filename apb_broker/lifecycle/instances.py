@@ -5,9 +5,11 @@ from typing import Any
 from ansible_collections.apb.catalog.plugins.module_utils import service
 
 from apb_broker.catalog.catalog import Offer
+from apb_broker.catalog.errors import NotOffered
 from apb_broker.lifecycle import errors, operations, placement, variables
 from apb_broker.lifecycle.broker import Broker
-from apb_broker.lifecycle.requests import Accepted, Deprovision, Provision, Update
+from apb_broker.lifecycle.ownership import instance_of, owns
+from apb_broker.lifecycle.requests import Accepted, Caller, Deprovision, Provision, Update
 from apb_broker.storage.database import Unit
 from apb_broker.storage.errors import DuplicateName
 from apb_broker.storage.tables import Instance, Operation
@@ -16,10 +18,11 @@ from apb_broker.storage.tables import Instance, Operation
 def provision(broker: Broker, request: Provision) -> Accepted:
     """Accepts a new instance: host, ports, names and secrets are given now, so its connection is known at once.
 
-    Order of checks and answers: OSB 2.17, "Provisioning". Raises Invalid, AsyncRequired, Conflict, Busy, NoCapacity.
+    Order of checks and answers: OSB 2.17, "Provisioning". Raises Invalid, MaintenanceConflict, AsyncRequired, Conflict, Busy, NoCapacity.
     """
     offer = broker.catalog.offer(request.service_id, request.plan_id)
     parameters = service.create_parameters(offer.plan, request.parameters)
+    _require_maintenance(offer.plan, request.maintenance_version)
     if not request.accepts_incomplete:
         raise errors.AsyncRequired
     try:
@@ -27,21 +30,34 @@ def provision(broker: Broker, request: Provision) -> Accepted:
             unit.lock_instance(request.instance_id)
             instance = unit.instance(request.instance_id)
             if instance is not None:
-                return _again(unit, instance, request, parameters)
+                return _again(broker, unit, instance, request, parameters)
             return _create(broker, unit, offer, request, parameters)
     except DuplicateName as error:
         name, space = request.context.get("instance_name"), request.space
         raise errors.Conflict(f"an instance named '{name}' exists in space '{space}' already: choose another name") from error
 
 
-def _again(unit: Unit, instance: Instance, request: Provision, parameters: dict[str, Any]) -> Accepted:
-    """A PUT on an id in use: identical means the same service, plan, parameters, organization and space."""
+def _require_maintenance(plan: Any, asked: str | None) -> None:
+    """What the platform believes to be the plan's maintenance version has to be it (OSB 2.17, "Maintenance Info")."""
+    offered = plan.maintenance.get("version")
+    if asked is not None and asked != offered:
+        raise errors.MaintenanceConflict(
+            f"maintenance_info.version: {asked} is asked for, plan {plan.name} is at {offered or 'no version'}: fetch the catalog again"
+        )
+
+
+def _again(broker: Broker, unit: Unit, instance: Instance, request: Provision, parameters: dict[str, Any]) -> Accepted:
+    """A PUT on an id in use: identical means the same service, plan, parameters, organization and space.
+
+    One whose provisioning failed is tried again: what is left of the first time is taken up by the second.
+    """
+    if not owns(request.caller, instance):
+        raise errors.Conflict(f"instance {instance.id} exists already: choose another id")
     active = operations.active_on_instance(unit, instance.id)
     if active is not None and active.kind == "deprovision":
         raise errors.Busy(f"instance {instance.id} is being removed (operation {active.id})")
     creation = active if active is not None and active.kind == "provision" else None
-    current = instance.parameters if creation is None else creation.request["parameters"]
-    same = (instance.service_id, instance.plan_id, instance.organization, instance.space, current) == (
+    same = (instance.service_id, instance.plan_id, instance.organization, instance.space, instance.parameters) == (
         request.service_id,
         request.plan_id,
         request.organization,
@@ -51,13 +67,33 @@ def _again(unit: Unit, instance: Instance, request: Provision, parameters: dict[
     if not same:
         raise errors.Conflict(f"instance {instance.id} exists with another service, plan, place or other parameters")
     if instance.state == "failed":
-        raise errors.Conflict(f"instance {instance.id} exists, but its provisioning failed: remove it first")
+        creation = _provision_again(broker, unit, instance, request.caller)
+    return _accepted(instance, creation)
+
+
+def _provision_again(broker: Broker, unit: Unit, instance: Instance, caller: Caller) -> Operation:
+    last = unit.last_operation(instance.id)
+    if last is not None and last.kind != "provision":
+        raise errors.Conflict(f"instance {instance.id} exists, but its removal failed: remove it first")
+    instance.state = "provisioning"
+    return operations.accept(broker, unit, "provision", instance, caller, {"parameters": instance.parameters})
+
+
+def _accepted(instance: Instance, operation: Operation | None, *, created: bool = False) -> Accepted:
+    """The answer: what may be known of the instance at once."""
     return Accepted(
-        operation_id=None if creation is None else creation.id,
-        created=False,
+        operation_id=None if operation is None else operation.id,
+        created=created,
         connection=instance.connection,
         dashboard_url=instance.dashboard_url,
+        metadata=_metadata(instance),
     )
+
+
+def _metadata(instance: Instance) -> dict[str, Any]:
+    """Labels to choose by, attributes to know by (OSB 2.17, "Service Instance Metadata")."""
+    labels = {"service": instance.service_name, "plan": instance.plan_name, "mode": instance.mode}
+    return {"labels": labels, "attributes": {"name": instance.names["slug"]}}
 
 
 def _create(broker: Broker, unit: Unit, offer: Offer, request: Provision, parameters: dict[str, Any]) -> Accepted:
@@ -68,7 +104,8 @@ def _create(broker: Broker, unit: Unit, offer: Offer, request: Provision, parame
         platform=request.context.get("platform"),
         organization=request.organization,
         space=request.space,
-        requested_by=request.requested_by,
+        principal=request.caller.principal,
+        requested_by=request.caller.user,
         context=request.context,
         service_id=request.service_id,
         service_name=offer.service.name,
@@ -84,21 +121,32 @@ def _create(broker: Broker, unit: Unit, offer: Offer, request: Provision, parame
         ports={},
         connection={},
     )
-    unit.add(instance, secrets=service.secrets(plan, parameters, {}))
+    unit.add(instance, parameters=parameters, secrets=service.secrets(plan, parameters, {}))
     instance.placement, instance.ports = placement.place(unit, offer, instance.id, service.needs(plan, parameters))
     instance.connection = service.connection(plan, variables.describe(instance), parameters)
-    operation = operations.accept(broker, unit, "provision", instance, request.requested_by, {"parameters": parameters})
-    return Accepted(operation.id, created=True, connection=instance.connection)
+    instance.dashboard_url = service.dashboard_url(plan, variables.describe(instance), parameters)
+    operation = operations.accept(broker, unit, "provision", instance, request.caller, {"parameters": parameters})
+    return _accepted(instance, operation, created=True)
 
 
 def update(broker: Broker, request: Update) -> Accepted:
-    """Accepts a change of parameters, or to another plan that keeps the data. A failing update changes nothing that is stored.
+    """Accepts a change of parameters, of the context, to another plan that keeps the data, or to the plan's new maintenance version.
 
-    Raises Invalid, AsyncRequired, NotFound, Busy, Unsupported, NoCapacity.
+    A failing update changes nothing that is stored. A change of the context alone is done at once.
+    Raises Invalid, MaintenanceConflict, AsyncRequired, NotFound, Busy, Unsupported, NoCapacity.
     """
+    try:
+        return _update(broker, request)
+    except DuplicateName as error:
+        raise errors.Unsupported(
+            f"context.instance_name: an instance of this name exists in space '{(request.context or {}).get('space_guid', '')}' already"
+        ) from error
+
+
+def _update(broker: Broker, request: Update) -> Accepted:
     with broker.database.unit() as unit:
         unit.lock_instance(request.instance_id)
-        instance = _existing(unit, request.instance_id)
+        instance = _existing(unit, request.caller, request.instance_id)
         if request.service_id != instance.service_id:
             raise errors.Invalid(
                 f"service_id: instance {instance.id} belongs to service {instance.service_id}, not to {request.service_id}"
@@ -110,23 +158,35 @@ def update(broker: Broker, request: Update) -> Accepted:
         if instance.state != "ready":
             raise errors.Unsupported(f"instance {instance.id} is {instance.state}, so it cannot be updated")
         desired = service.update_parameters(plan, instance.parameters, request.parameters or {})
+        if active is None and (plan, desired) == (service.plan_from_snapshot(instance.plan_snapshot), instance.parameters):
+            _set_context(unit, instance, request.context)
+            return _accepted(instance, None)
         if not request.accepts_incomplete:
             raise errors.AsyncRequired
         if active is not None:
             return _update_again(instance, active, plan, desired)
-        if (plan.id, desired) == (instance.plan_id, instance.parameters):
-            return Accepted(None, created=False, connection=instance.connection)
         placement.resize(unit, broker.catalog.targets.get(instance.placement["target"]), instance, service.needs(plan, desired))
         asked = {"parameters": desired, "plan": plan.snapshot(), "secrets": service.secrets(plan, desired, instance.secrets)}
-        operation = operations.accept(broker, unit, "update", instance, request.requested_by, asked)
-        return Accepted(operation.id, created=True, connection=instance.connection)
+        asked["context"] = request.context
+        operation = operations.accept(broker, unit, "update", instance, request.caller, asked)
+        return _accepted(instance, operation, created=True)
+
+
+def _set_context(unit: Unit, instance: Instance, context: dict[str, Any] | None) -> None:
+    if context is not None:
+        instance.context, instance.name = context, context.get("instance_name", instance.name)
+        unit.flush()
 
 
 def _plan_after(broker: Broker, instance: Instance, request: Update) -> Any:
-    """The plan that an update leads to. An instance keeps its own as it was when it was made, also when that is no longer offered."""
+    """The plan that an update leads to.
+
+    An instance keeps its own as it was when it was made, also when that is no longer offered, until it is asked to take over the
+    catalog's: by another plan, or by the plan's new maintenance version.
+    """
     plan = service.plan_from_snapshot(instance.plan_snapshot)
     if request.plan_id is None or request.plan_id == instance.plan_id:
-        return plan
+        return _maintained(broker, plan, request.maintenance_version)
     offer = broker.catalog.offer(instance.service_id, request.plan_id)
     if offer.plan.name not in plan.updates_to:
         able = ", ".join(plan.updates_to) or "no other plan"
@@ -135,13 +195,26 @@ def _plan_after(broker: Broker, instance: Instance, request: Update) -> Any:
         raise errors.Unsupported(
             f"plan_id: {offer.plan.name} is not offered on target {instance.placement['target']}, where the instance is"
         )
+    _require_maintenance(offer.plan, request.maintenance_version)
     return offer.plan
 
 
+def _maintained(broker: Broker, plan: Any, asked: str | None) -> Any:
+    """The plan as the catalog has it now, when its version is asked for and the instance has an older one."""
+    if asked is None:
+        return plan
+    try:
+        offered = broker.catalog.offer(plan.service_id, plan.id).plan
+    except NotOffered:
+        offered = plan  # no longer on offer: there is no newer version than its own
+    _require_maintenance(offered, asked)
+    return plan if plan.maintenance.get("version") == asked else offered
+
+
 def _update_again(instance: Instance, active: Operation, plan: Any, desired: dict[str, Any]) -> Accepted:
-    if (active.request["plan"]["id"], active.request["parameters"]) != (plan.id, desired):
+    if (service.plan_from_snapshot(active.request["plan"]), active.request["parameters"]) != (plan, desired):
         raise errors.Busy(f"instance {instance.id} is busy: another update (operation {active.id}) is in progress")
-    return Accepted(active.id, created=False, connection=instance.connection)
+    return _accepted(instance, active)
 
 
 def deprovision(broker: Broker, request: Deprovision) -> Accepted:
@@ -153,7 +226,7 @@ def deprovision(broker: Broker, request: Deprovision) -> Accepted:
         raise errors.AsyncRequired
     with broker.database.unit() as unit:
         unit.lock_instance(request.instance_id)
-        instance = unit.instance(request.instance_id)
+        instance = instance_of(unit, request.caller, request.instance_id)
         if instance is None:
             raise errors.Gone(f"instance {request.instance_id} does not exist")
         active = unit.active_operations(instance.id)
@@ -165,15 +238,15 @@ def deprovision(broker: Broker, request: Deprovision) -> Accepted:
             raise operations.busy(instance, active[0])
         if creation is not None:
             operations.cancel(unit, creation, "canceled: the instance is to be removed")
-        operation = operations.accept(broker, unit, "deprovision", instance, request.requested_by, {}, waits_for=creation)
+        operation = operations.accept(broker, unit, "deprovision", instance, request.caller, {}, waits_for=creation)
         instance.state = "deprovisioning"
         return Accepted(operation.id, created=True)
 
 
-def fetch(broker: Broker, instance_id: str) -> dict[str, Any]:
+def fetch(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:
     """What a platform may know of an instance. NotFound until it is provisioned, Busy while it is updated (OSB, "Fetching")."""
     with broker.database.unit() as unit:
-        instance = _existing(unit, instance_id)
+        instance = _existing(unit, caller, instance_id)
         if instance.state in ("provisioning", "failed"):
             raise errors.NotFound(f"instance {instance_id} is not provisioned")
         active = operations.active_on_instance(unit, instance_id)
@@ -186,11 +259,13 @@ def fetch(broker: Broker, instance_id: str) -> dict[str, Any]:
             "dashboard_url": instance.dashboard_url,
             "parameters": service.redact(plan, instance.parameters or {}),
             "connection": instance.connection,
+            "maintenance_info": {"version": plan.maintenance["version"]} if plan.maintenance else None,
+            "metadata": _metadata(instance),
         }
 
 
-def _existing(unit: Unit, instance_id: str) -> Instance:
-    instance = unit.instance(instance_id)
+def _existing(unit: Unit, caller: Caller, instance_id: str) -> Instance:
+    instance = instance_of(unit, caller, instance_id)
     if instance is None:
         raise errors.NotFound(f"instance {instance_id} does not exist")
     return instance

@@ -9,6 +9,8 @@ from typing import Any
 from apb_broker.lifecycle import errors, outcomes, variables
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
+from apb_broker.lifecycle.ownership import owns
+from apb_broker.lifecycle.requests import Caller
 from apb_broker.storage import queue
 from apb_broker.storage.database import Unit
 from apb_broker.storage.errors import StorageError
@@ -24,7 +26,7 @@ def accept(
     unit: Unit,
     kind: str,
     instance: Instance,
-    requested_by: str,
+    caller: Caller,
     request: dict[str, Any],
     *,
     binding: Binding | None = None,
@@ -37,7 +39,11 @@ def accept(
         instance_id=instance.id,
         instance_name=instance.name,
         binding_id=None if binding is None else binding.id,
-        requested_by=requested_by,
+        service_name=instance.service_name,
+        plan_name=instance.plan_name,
+        principal=instance.principal,
+        requested_by=caller.user,
+        identity=caller.identity,
         state="queued",
         waits_for=waits_for.id if waits_for is not None and waits_for.is_active else None,
         deadline_at=datetime.now(UTC) + timedelta(seconds=broker.settings.operation_deadline_seconds),
@@ -46,6 +52,11 @@ def accept(
     queue.append_progress(unit, operation.id, f"{kind} accepted")
     queue.notify(unit)
     return operation
+
+
+def ours(instance: Instance) -> Caller:
+    """Who asks when nobody does: the broker itself, for the owner."""
+    return Caller(instance.principal or "", "apb")
 
 
 def cancel(unit: Unit, operation: Operation, reason: str) -> None:
@@ -61,13 +72,13 @@ def cancel(unit: Unit, operation: Operation, reason: str) -> None:
 
 
 def accept_unbind(
-    broker: Broker, unit: Unit, instance: Instance, binding: Binding, requested_by: str, *, halting: Operation | None = None
+    broker: Broker, unit: Unit, instance: Instance, binding: Binding, caller: Caller, *, halting: Operation | None = None
 ) -> Operation:
     """Queues the removal of a binding, canceling what makes it. The caller holds the instance's lock."""
     if halting is not None:
         cancel(unit, halting, "canceled: the binding is to be removed")
     binding.state = "unbinding"
-    return accept(broker, unit, "unbind", instance, requested_by, {}, binding=binding, waits_for=halting)
+    return accept(broker, unit, "unbind", instance, caller, {}, binding=binding, waits_for=halting)
 
 
 def active_on_instance(unit: Unit, instance_id: str) -> Operation | None:
@@ -214,15 +225,18 @@ def _undo_bind(broker: Broker, unit: Unit, operation: Operation) -> None:
     """The role made an account whose credentials are not handed out: nobody else would remove it."""
     instance, binding = unit.instance(operation.instance_id), unit.binding(operation.instance_id, operation.binding_id or "")
     if instance is not None and binding is not None:
-        accept_unbind(broker, unit, instance, binding, operation.requested_by)
+        accept_unbind(broker, unit, instance, binding, ours(instance))
 
 
 def _has_time(broker: Broker, operation: Operation) -> bool:
     return operation.attempt < broker.settings.max_attempts and operation.deadline_at > datetime.now(UTC)
 
 
-def status(broker: Broker, instance_id: str, binding_id: str | None, operation_id: str | None) -> dict[str, Any]:
-    """How an operation stands, also after its instance is gone. Raises NotFound, Invalid."""
+def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | None, operation_id: str | None) -> dict[str, Any]:
+    """How an operation stands, also after its instance is gone. Raises NotFound, Invalid.
+
+    After a failed update or deprovision it tells whether the instance may still be used, and whether the update may be sent again.
+    """
     with broker.database.unit() as unit:
         if operation_id is None:
             operation = unit.last_operation(instance_id, binding_id)
@@ -230,9 +244,15 @@ def status(broker: Broker, instance_id: str, binding_id: str | None, operation_i
             operation = unit.operation(operation_id)
             if operation is not None and (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
                 raise errors.Invalid(f"operation: {operation_id} is not an operation of this instance or binding")
-        if operation is None:
+        if operation is None or not owns(caller, operation):
             raise errors.NotFound("there is no such instance, binding or operation")
-        return {"kind": operation.kind, "state": operation.state, "description": operation.error or operation.description}
+        found: dict[str, Any] = {"kind": operation.kind, "state": operation.state, "description": operation.error or operation.description}
+        if operation.state == "failed" and operation.kind in ("update", "deprovision"):
+            instance = unit.instance(operation.instance_id)
+            found["instance_usable"] = instance is not None and instance.state == "ready"
+        if operation.state == "failed" and operation.kind == "update":
+            found["update_repeatable"] = found["instance_usable"]  # each action may be run again on what it left
+        return found
 
 
 def wait(broker: Broker, operation_id: str, seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal
 
 from ansible_collections.apb.catalog.plugins.module_utils import service
@@ -10,7 +11,7 @@ from apb_broker.lifecycle import placement, variables
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.storage import queue
 from apb_broker.storage.database import Unit
-from apb_broker.storage.tables import Instance, Operation
+from apb_broker.storage.tables import Binding, Instance, Operation
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ def _keep(operation: Operation, instance: Instance, result: Result) -> str:
     instance.connection = {**service.connection(plan, variables.describe(instance), instance.parameters), **late, **published}
     instance.outputs = {**(instance.outputs or {}), **result.published.get("outputs", {})}
     instance.dashboard_url = result.published.get("dashboard_url", instance.dashboard_url)
+    context = operation.request.get("context")
+    if context is not None:
+        instance.context, instance.name = context, context.get("instance_name", instance.name)
     return ""
 
 
@@ -85,9 +89,17 @@ def _bind(unit: Unit, operation: Operation, instance: Instance, result: Result, 
         error = _mismatch(instance, result.published.get("credentials"))
     if not error:
         binding.credentials = result.published["credentials"]
+        _set_expiry(unit, binding, operation.request.get("expiry"))
     if binding.state == "binding":  # not when a removal was accepted meanwhile
         binding.state = "failed" if error else "ready"
     return error
+
+
+def _set_expiry(unit: Unit, binding: Binding, expiry: dict[str, float] | None) -> None:
+    """Its time begins when it is handed out."""
+    if expiry is not None:
+        binding.expires_at = unit.now() + timedelta(seconds=expiry["after_seconds"])
+        binding.renew_before = binding.expires_at - timedelta(seconds=expiry["renew_seconds"])
 
 
 def _mismatch(instance: Instance, credentials: Any) -> str:

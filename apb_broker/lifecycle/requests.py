@@ -5,17 +5,27 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Caller:
+    """Who asks: the principal, who owns what it makes; the user, where the platform names one; how it named that user, as it was sent."""
+
+    principal: str
+    user: str
+    identity: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Provision:
     """Make an instance."""
 
+    caller: Caller
     instance_id: str
     service_id: str
     plan_id: str
     organization: str
     space: str
-    requested_by: str
     parameters: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
+    maintenance_version: str | None = None
     accepts_incomplete: bool = False
 
 
@@ -23,11 +33,13 @@ class Provision:
 class Update:
     """Change an instance. None means: leave as it is."""
 
+    caller: Caller
     instance_id: str
     service_id: str
-    requested_by: str
     plan_id: str | None = None
     parameters: dict[str, Any] | None = None
+    context: dict[str, Any] | None = None
+    maintenance_version: str | None = None
     accepts_incomplete: bool = False
 
 
@@ -35,31 +47,33 @@ class Update:
 class Deprovision:
     """Remove an instance with its data."""
 
+    caller: Caller
     instance_id: str
-    requested_by: str
     accepts_incomplete: bool = False
 
 
 @dataclass(frozen=True)
 class Bind:
-    """Make an account on an instance."""
+    """Make an account on an instance. With a predecessor it takes over that binding's parameters (a rotation); ids may be left out then."""
 
+    caller: Caller
     instance_id: str
     binding_id: str
-    service_id: str
-    plan_id: str
-    requested_by: str
-    parameters: dict[str, Any] = field(default_factory=dict)
+    service_id: str | None
+    plan_id: str | None
+    parameters: dict[str, Any] | None = None
     context: dict[str, Any] = field(default_factory=dict)
+    app: str | None = None
+    predecessor: str | None = None
 
 
 @dataclass(frozen=True)
 class Unbind:
     """Remove an account and close its connections."""
 
+    caller: Caller
     instance_id: str
     binding_id: str
-    requested_by: str
 
 
 @dataclass(frozen=True)
@@ -73,3 +87,4 @@ class Accepted:
     created: bool
     connection: dict[str, Any] = field(default_factory=dict)
     dashboard_url: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)

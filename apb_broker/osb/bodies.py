@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from apb_broker.web.errors import HttpError
 
@@ -18,6 +18,18 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
+class MaintenanceInfo(Body):
+    """Which maintenance version the platform believes in. Only it counts, nothing else there is looked at."""
+
+    version: NonEmpty
+
+
+class BindResource(Body):
+    """What a binding is for."""
+
+    app_guid: NonEmpty | None = None
+
+
 class ProvisionBody(Body):
     """PUT /v2/service_instances/:id."""
 
@@ -27,6 +39,7 @@ class ProvisionBody(Body):
     space_guid: NonEmpty
     context: dict[str, Any] | None = None
     parameters: dict[str, Any] | None = None
+    maintenance_info: MaintenanceInfo | None = None
 
 
 class UpdateBody(Body):
@@ -34,16 +47,29 @@ class UpdateBody(Body):
 
     service_id: NonEmpty
     plan_id: NonEmpty | None = None
+    context: dict[str, Any] | None = None
     parameters: dict[str, Any] | None = None
+    maintenance_info: MaintenanceInfo | None = None
 
 
 class BindBody(Body):
-    """PUT /v2/service_instances/:id/service_bindings/:id."""
+    """PUT /v2/service_instances/:id/service_bindings/:id. A rotation (one with a predecessor) needs no other field."""
 
-    service_id: NonEmpty
-    plan_id: NonEmpty
+    predecessor_binding_id: NonEmpty | None = None
+    service_id: NonEmpty | None = None
+    plan_id: NonEmpty | None = None
+    app_guid: NonEmpty | None = None
+    bind_resource: BindResource | None = None
     context: dict[str, Any] | None = None
     parameters: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "BindBody":
+        if self.predecessor_binding_id is None:
+            for name in ("service_id", "plan_id"):
+                if getattr(self, name) is None:
+                    raise HttpError(HTTPStatus.BAD_REQUEST, f"{name}: field required")
+        return self
 
 
 Model = TypeVar("Model", bound=Body)

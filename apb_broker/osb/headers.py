@@ -7,9 +7,14 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
+from apb_broker.lifecycle.requests import Caller
+from apb_broker.osb.versions import VERSIONS
+from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
-VERSIONS = ("2.13", "2.14", "2.15", "2.16", "2.17")
+VERSION = "X-Broker-API-Version"
+IDENTITY = "X-Broker-API-Originating-Identity"
+REQUEST_IDENTITY = "X-Broker-API-Request-Identity"
 
 
 def register(app: Flask) -> None:
@@ -19,38 +24,49 @@ def register(app: Flask) -> None:
     def check_version() -> None:
         if not f"{request.path}/".startswith("/v2/"):
             return
-        version = request.headers.get("X-Broker-API-Version")
+        served = ", ".join(broker().settings.api_versions)
+        version = request.headers.get(VERSION)
         if version is None:
-            raise HttpError(HTTPStatus.BAD_REQUEST, f"the header X-Broker-API-Version is missing: send one of {', '.join(VERSIONS)}")
-        if version not in VERSIONS:
-            raise HttpError(
-                HTTPStatus.PRECONDITION_FAILED, f"X-Broker-API-Version {version} is not served: send one of {', '.join(VERSIONS)}"
-            )
+            status = HTTPStatus(broker().settings.missing_version_status)
+            raise HttpError(status, f"the header {VERSION} is missing: send one of {served}")
+        if version not in VERSIONS or version not in broker().settings.api_versions:
+            raise HttpError(HTTPStatus.PRECONDITION_FAILED, f"{VERSION} {version} is not served: send one of {served}")
+        g.api_version = version
 
     @app.after_request
     def echo_identity(response: Response) -> Response:
-        identity = request.headers.get("X-Broker-API-Request-Identity")
+        identity = request.headers.get(REQUEST_IDENTITY)
         if identity:
-            response.headers["X-Broker-API-Request-Identity"] = identity
+            response.headers[REQUEST_IDENTITY] = identity
         return response
 
 
-def requested_by() -> str:
-    """Who asked: the platform's user where it names one, else the authenticated one."""
-    value = _originating_identity(request.headers.get("X-Broker-API-Originating-Identity"))
-    return str(value.get("username") or value.get("user_id") or g.user)
+def version() -> str:
+    """The version this request speaks."""
+    found: str = g.api_version
+    return found
 
 
-def _originating_identity(header: str | None) -> dict[str, Any]:
+def caller(context: dict[str, Any] | None = None) -> Caller:
+    """Who asks. Raises a 400 for an originating identity that is malformed, or of another platform than the context's."""
+    identity = _originating_identity(request.headers.get(IDENTITY))
+    if identity is None:
+        return Caller(g.user, g.user)
+    platform = (context or {}).get("platform")
+    if platform is not None and platform != identity["platform"]:
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: its platform is {identity['platform']}, that of context is {platform}")
+    value = identity["value"]
+    return Caller(g.user, str(value.get("username") or value.get("user_id") or g.user), identity)
+
+
+def _originating_identity(header: str | None) -> dict[str, Any] | None:
     if header is None:
-        return {}
-    _platform, _, encoded = header.strip().partition(" ")
+        return None
+    platform, _, encoded = header.strip().partition(" ")
     try:
-        value = json.loads(base64.b64decode(encoded, validate=True))
-    except ValueError as error:
-        raise HttpError(
-            HTTPStatus.BAD_REQUEST, "X-Broker-API-Originating-Identity: expected `platform` and a base64 JSON object"
-        ) from error
+        value = json.loads(base64.b64decode(encoded.strip(), validate=True))
+    except (ValueError, RecursionError) as error:
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: expected a platform, a space and a base64 JSON object") from error
     if not isinstance(value, dict):
-        raise HttpError(HTTPStatus.BAD_REQUEST, "X-Broker-API-Originating-Identity: its value is not a JSON object")
-    return value
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: its value is not a JSON object")
+    return {"platform": platform, "value": value}

@@ -10,14 +10,14 @@ from flask import Blueprint, Response, jsonify, request
 
 from apb_broker.lifecycle import bindings, errors, instances, operations
 from apb_broker.lifecycle.requests import Accepted, Bind, Deprovision, Provision, Unbind, Update
-from apb_broker.osb import bodies, headers
+from apb_broker.osb import bodies, headers, versions
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
 blueprint = Blueprint("osb", __name__, url_prefix="/v2")
 
-INSTANCE = "/service_instances/<instance_id>"
-BINDING = f"{INSTANCE}/service_bindings/<binding_id>"
+INSTANCE = "/service_instances/<id:instance_id>"
+BINDING = f"{INSTANCE}/service_bindings/<id:binding_id>"
 STATES = {"queued": "in progress", "running": "in progress", "succeeded": "succeeded", "failed": "failed"}
 POLL_SECONDS = 2
 
@@ -32,9 +32,13 @@ def check_ids() -> None:
 
 
 @blueprint.get("/catalog")
-def catalog() -> dict[str, Any]:
-    """What is offered."""
-    return broker().catalog.osb()
+def catalog() -> Response:
+    """What is offered; 304 for a platform that has it already."""
+    response = jsonify(versions.catalog(broker().catalog.osb(), headers.version()))
+    response.add_etag()
+    response.cache_control.no_cache = True
+    response.make_conditional(request)
+    return response
 
 
 @blueprint.put(INSTANCE)
@@ -44,14 +48,15 @@ def provision(instance_id: str) -> Response:
     accepted = instances.provision(
         broker(),
         Provision(
+            caller=headers.caller(body.context),
             instance_id=instance_id,
             service_id=body.service_id,
             plan_id=body.plan_id,
             organization=body.organization_guid,
             space=body.space_guid,
-            requested_by=headers.requested_by(),
             parameters=body.parameters or {},
             context=body.context or {},
+            maintenance_version=body.maintenance_info.version if body.maintenance_info else None,
             accepts_incomplete=_accepts_incomplete(),
         ),
     )
@@ -61,9 +66,10 @@ def provision(instance_id: str) -> Response:
 @blueprint.get(INSTANCE)
 def fetch_instance(instance_id: str) -> dict[str, Any]:
     """Fetching a service instance."""
-    found = instances.fetch(broker(), instance_id)
+    _refuse_empty_hints()
+    found = instances.fetch(broker(), headers.caller(), instance_id)
     found["apb_connection"] = found.pop("connection")
-    return _without_none(found)
+    return _body(found)
 
 
 @blueprint.patch(INSTANCE)
@@ -73,11 +79,13 @@ def update(instance_id: str) -> Response:
     accepted = instances.update(
         broker(),
         Update(
+            caller=headers.caller(body.context),
             instance_id=instance_id,
             service_id=body.service_id,
             plan_id=body.plan_id,
-            requested_by=headers.requested_by(),
             parameters=body.parameters,
+            context=body.context,
+            maintenance_version=body.maintenance_info.version if body.maintenance_info else None,
             accepts_incomplete=_accepts_incomplete(),
         ),
     )
@@ -88,13 +96,14 @@ def update(instance_id: str) -> Response:
 def deprovision(instance_id: str) -> Response:
     """Deprovisioning."""
     _require_query("service_id", "plan_id")
-    return _accepted(instances.deprovision(broker(), Deprovision(instance_id, headers.requested_by(), _accepts_incomplete())))
+    return _accepted(instances.deprovision(broker(), Deprovision(headers.caller(), instance_id, _accepts_incomplete())))
 
 
 @blueprint.get(f"{INSTANCE}/last_operation")
 def instance_operation(instance_id: str) -> Response:
     """Polling the last operation of a service instance."""
-    return _state(operations.status(broker(), instance_id, None, request.args.get("operation")))
+    _refuse_empty_hints()
+    return _state(operations.status(broker(), headers.caller(), instance_id, None, request.args.get("operation")))
 
 
 @blueprint.put(BINDING)
@@ -102,13 +111,15 @@ def bind(instance_id: str, binding_id: str) -> Response:
     """Binding: later where the platform can wait, else within this request."""
     body = bodies.read(bodies.BindBody)
     wanted = Bind(
+        caller=headers.caller(body.context),
         instance_id=instance_id,
         binding_id=binding_id,
         service_id=body.service_id,
         plan_id=body.plan_id,
-        requested_by=headers.requested_by(),
-        parameters=body.parameters or {},
+        parameters=body.parameters,
         context=body.context or {},
+        app=(body.bind_resource.app_guid if body.bind_resource else None) or body.app_guid,
+        predecessor=body.predecessor_binding_id,
     )
     if _accepts_incomplete():
         accepted = bindings.bind(broker(), wanted)
@@ -135,14 +146,15 @@ def _wait_for_bind(instance_id: str, binding_id: str, operation_id: str) -> None
 @blueprint.get(BINDING)
 def fetch_binding(instance_id: str, binding_id: str) -> dict[str, Any]:
     """Fetching a service binding."""
-    return bindings.fetch(broker(), instance_id, binding_id)
+    _refuse_empty_hints()
+    return _binding(bindings.fetch(broker(), headers.caller(), instance_id, binding_id))
 
 
 @blueprint.delete(BINDING)
 def unbind(instance_id: str, binding_id: str) -> Response:
     """Unbinding: later where the platform can wait, else within this request."""
     _require_query("service_id", "plan_id")
-    wanted = Unbind(instance_id, binding_id, headers.requested_by())
+    wanted = Unbind(headers.caller(), instance_id, binding_id)
     if _accepts_incomplete():
         return _accepted(bindings.unbind(broker(), wanted))
     with _waiter():
@@ -157,7 +169,8 @@ def unbind(instance_id: str, binding_id: str) -> Response:
 @blueprint.get(f"{BINDING}/last_operation")
 def binding_operation(instance_id: str, binding_id: str) -> Response:
     """Polling the last operation of a service binding."""
-    return _state(operations.status(broker(), instance_id, binding_id, request.args.get("operation")))
+    _refuse_empty_hints()
+    return _state(operations.status(broker(), headers.caller(), instance_id, binding_id, request.args.get("operation")))
 
 
 def _accepts_incomplete() -> bool:
@@ -168,6 +181,13 @@ def _require_query(*names: str) -> None:
     for name in names:
         if not request.args.get(name):
             raise HttpError(HTTPStatus.BAD_REQUEST, f"the query parameter {name} is missing")
+
+
+def _refuse_empty_hints() -> None:
+    """Hints need not be given, but not be empty either (OSB 2.17, "Fetching a Service Instance")."""
+    for name in ("service_id", "plan_id", "operation"):
+        if request.args.get(name) == "":
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"the query parameter {name} is empty: leave it out, or say something")
 
 
 @contextmanager
@@ -185,24 +205,36 @@ def _accepted(accepted: Accepted) -> Response:
     """202 with the operation while it is in progress; 200 when there was nothing to do."""
     body: dict[str, Any] = {"dashboard_url": accepted.dashboard_url, "operation": accepted.operation_id}
     body["apb_connection"] = accepted.connection or None
-    response = jsonify(_without_none(body))
+    body["metadata"] = accepted.metadata or None
+    response = jsonify(_body(body))
     response.status_code = HTTPStatus.OK if accepted.operation_id is None else HTTPStatus.ACCEPTED
     return response
 
 
 def _made(instance_id: str, binding_id: str, status: HTTPStatus) -> Response:
-    response = jsonify({"credentials": bindings.fetch(broker(), instance_id, binding_id)["credentials"]})
+    found = bindings.fetch(broker(), headers.caller(), instance_id, binding_id)
+    del found["parameters"]
+    response = jsonify(_binding(found))
     response.status_code = status
     return response
 
 
+def _binding(found: dict[str, Any]) -> dict[str, Any]:
+    """A binding's body: what is empty is left out."""
+    return _body({name: value for name, value in found.items() if value or name in ("credentials", "parameters")})
+
+
 def _state(found: dict[str, Any]) -> Response:
     state = STATES[found["state"]]
-    response = jsonify({"state": state, "description": found["description"] or state})
+    flags = {name: found.get(name) for name in ("instance_usable", "update_repeatable")}
+    response = jsonify(_body({"state": state, "description": found["description"] or state, **flags}))
+    if state == "succeeded" and found["kind"] in ("deprovision", "unbind"):
+        response.status_code = broker().settings.deleted_operation_status
     if state == "in progress":
         response.headers["Retry-After"] = str(POLL_SECONDS)
     return response
 
 
-def _without_none(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if value is not None}
+def _body(found: dict[str, Any]) -> dict[str, Any]:
+    """A body as the platform's version of the protocol knows it, without what there is not."""
+    return versions.body({name: value for name, value in found.items() if value is not None}, headers.version())

@@ -6,6 +6,7 @@ Owns connections and the look-ups; the queue's statements are in `storage.queue`
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy
@@ -84,6 +85,10 @@ class Unit:
             setattr(row, name, value)
         self.session.flush()
 
+    def flush(self) -> None:
+        """Writes what was changed in rows now, so that what the database refuses is known here."""
+        self.session.flush()
+
     def delete(self, row: Table) -> None:
         """Deletes a row and what hangs on it."""
         self.session.delete(row)
@@ -111,6 +116,27 @@ class Unit:
         return self.session.scalars(
             select(Binding).where(Binding.instance_id == instance_id).order_by(Binding.created_at, Binding.id)
         ).all()
+
+    def expired_bindings(self, *, retry_seconds: float) -> Sequence[Binding]:
+        """The bindings whose time is over and that are to be removed: those whose removal failed only after a while."""
+        now, waited = sqlalchemy.func.now(), sqlalchemy.func.now() - timedelta(seconds=retry_seconds)
+        return self.session.scalars(
+            select(Binding)
+            .where(
+                Binding.expires_at <= now,
+                sqlalchemy.or_(Binding.state == "ready", sqlalchemy.and_(Binding.state == "failed", Binding.updated_at < waited)),
+            )
+            .order_by(Binding.expires_at)
+            .limit(100)
+        ).all()
+
+    def now(self) -> datetime:
+        """The time of this transaction, by the database's clock."""
+        return self.session.scalars(select(sqlalchemy.func.now())).one()
+
+    def is_past(self, time: datetime | None) -> bool:
+        """Whether that time is over, by the database's clock."""
+        return time is not None and time <= self.now()
 
     def operation(self, operation_id: str) -> Operation | None:
         """The operation of that id."""

@@ -70,6 +70,7 @@ class Instance(Table):
     platform: Mapped[str | None]
     organization: Mapped[str]
     space: Mapped[str]
+    principal: Mapped[str | None]  # who owns it; None since before there were owners: every platform's
     requested_by: Mapped[str]
     context: Mapped[dict[str, Any]]
     service_id: Mapped[str]
@@ -106,6 +107,7 @@ class Binding(Table):
     """A binding: one account on one instance."""
 
     __tablename__ = "bindings"
+    __table_args__ = (Index("bindings_expiry", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),)
 
     instance_id: Mapped[str] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -114,6 +116,9 @@ class Binding(Table):
     context: Mapped[dict[str, Any]]
     state: Mapped[str]  # binding | ready | failed | unbinding
     username: Mapped[str]
+    predecessor: Mapped[str | None]  # the binding it was rotated from
+    expires_at: Mapped[datetime | None]
+    renew_before: Mapped[datetime | None]
     password_sealed: Mapped[str | None]
     parameters_sealed: Mapped[str | None]
     credentials_sealed: Mapped[str | None]
@@ -146,7 +151,11 @@ class Operation(Table):
     instance_id: Mapped[str]
     instance_name: Mapped[str | None]
     binding_id: Mapped[str | None]
+    service_name: Mapped[str | None]
+    plan_name: Mapped[str | None]
+    principal: Mapped[str | None]
     requested_by: Mapped[str]
+    identity: Mapped[dict[str, Any] | None]  # the originating identity, as the platform sent it: {"platform": …, "value": {…}}
     state: Mapped[str]  # queued | running | succeeded | failed
     description: Mapped[str] = mapped_column(server_default="")
     error: Mapped[str] = mapped_column(server_default="")

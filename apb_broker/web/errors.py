@@ -31,6 +31,8 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str | None]] = {
     errors.Conflict: (HTTPStatus.CONFLICT, None),
     errors.Busy: (HTTPStatus.UNPROCESSABLE_ENTITY, "ConcurrencyError"),
     errors.AsyncRequired: (HTTPStatus.UNPROCESSABLE_ENTITY, "AsyncRequired"),
+    errors.RequiresApp: (HTTPStatus.UNPROCESSABLE_ENTITY, "RequiresApp"),
+    errors.MaintenanceConflict: (HTTPStatus.UNPROCESSABLE_ENTITY, "MaintenanceInfoConflict"),
     errors.Unsupported: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.NoCapacity: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.Unfinished: (HTTPStatus.INTERNAL_SERVER_ERROR, None),

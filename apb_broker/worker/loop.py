@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from apb_broker import execution
-from apb_broker.lifecycle import operations
+from apb_broker.lifecycle import bindings, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 from apb_broker.lifecycle.outcomes import Result
@@ -165,6 +165,7 @@ class Worker:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + POLL_SECONDS
             operations.sweep(self._broker)
+            bindings.unbind_expired(self._broker)
 
     def _drain(self) -> None:
         if self._stop_at is not None and time.monotonic() > self._stop_at:

@@ -8,6 +8,7 @@ service_description.py's, checking one value service_parameters.py's, publishing
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import hashlib
 import json
@@ -46,6 +47,7 @@ __all__ = [
     "connection",
     "create_parameters",
     "customize",
+    "dashboard_url",
     "load",
     "names",
     "needs",
@@ -144,6 +146,15 @@ def connection(plan: Plan, instance: dict, parameters: dict) -> dict:
         "parameters": redact(plan, parameters),
     }
     return {name: value for name, value in _rendered(plan, "connection", plan.connection, variables).items() if value is not None}
+
+
+def dashboard_url(plan: Plan, instance: dict, parameters: dict) -> str | None:
+    """Where people look at the instance, known at once like its connection; None where the service has none. Raises ServiceError."""
+    if not plan.dashboard_url:
+        return None
+    return connection(dataclasses.replace(plan, connection={"dashboard_url": plan.dashboard_url}), instance, parameters).get(
+        "dashboard_url"
+    )
 
 
 def check_late(plan: Plan, published: dict) -> None:

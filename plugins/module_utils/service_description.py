@@ -55,6 +55,8 @@ class Plan:
     secrets: dict = dataclasses.field(default_factory=dict)
     rotatable: bool = False
     maintenance: dict = dataclasses.field(default_factory=dict)
+    requires_app: bool = False
+    dashboard_url: str = ""
 
     def snapshot(self) -> dict:
         """The plan as JSON, to be stored with an instance; plan_from_snapshot reads it."""
@@ -165,7 +167,8 @@ def _service(raw: dict, role: str, version: str) -> Service:
     bind = None
     if "bind" in raw:
         given = raw["bind"].get("parameters", {})
-        bind = {"parameters": {name: _parameter(f"bind.parameters.{name}", schema) for name, schema in given.items()}}
+        bind = {"requires_app": raw["bind"].get("requires_app", False)}
+        bind["parameters"] = {name: _parameter(f"bind.parameters.{name}", schema) for name, schema in given.items()}
     _check_credentials_schema("credentials", raw.get("credentials", {}))
     if bind is not None and "credentials" not in raw:
         raise _Wrong("credentials", "is missing: a service with `bind` says what a binding returns")
@@ -216,16 +219,19 @@ def _plan(field: str, raw: dict, service: dict, all_parameters: dict, bind: dict
         needs=raw.get("needs", {}),
         late=tuple(connection.pop("late", ())),
         connection={**connection, **raw.get("connection", {})},
-        bindable=bind is not None,
+        bindable=bind is not None and raw.get("bindable", True),
         bind_parameters=bind["parameters"] if bind else {},
+        requires_app=bind["requires_app"] if bind else False,
         credentials=_plan_credentials(field, raw, service),
         secrets=_plan_secrets(field, raw, service.get("secrets", {})),
-        rotatable=service.get("rotatable", False),
-        maintenance=service.get("maintenance", {}),
+        rotatable=raw.get("rotatable", service.get("rotatable", False)),
+        maintenance=raw.get("maintenance", service.get("maintenance", {})),
+        dashboard_url=raw.get("dashboard_url", service.get("dashboard_url", "")),
     )
     own = {name: schema for name, schema in all_parameters.items() if name in plan.parameters or name in plan.fixed}
     _check_expressions(f"{field}.needs", plan.needs, roots=("parameters",), declared=own)
     _check_expressions("connection", connection, roots=("instance", "parameters"), declared=all_parameters)
+    _check_expressions(f"{field}.dashboard_url", {"": plan.dashboard_url}, roots=("instance", "parameters"), declared=own)
     _check_expressions(f"{field}.connection", raw.get("connection", {}), roots=("instance", "parameters"), declared=own)
     return plan
 

@@ -94,6 +94,9 @@ EXAMPLE = _closed(
     required=("name", "plan"),
 )
 
+MAINTENANCE = _closed({"version": {"type": "string", "pattern": SEMVER}, "description": TEXT}, required=("version",))
+DASHBOARD = {"type": "string", "minLength": 1, "description": "Where people look at an instance: an expression like those of connection"}
+
 PLAN = _closed(
     {
         "name": NAME,
@@ -127,6 +130,10 @@ PLAN = _closed(
             "description": "Which of the service's secrets an instance of this plan needs; all of them by default",
         },
         "credentials": {"type": "object", "description": "JSON Schema (2020-12) that has to hold besides the service's"},
+        "bindable": {**FLAG, "description": "false: nothing can be bound to instances of this plan, unlike the service's others"},
+        "rotatable": {**FLAG, "description": "Instead of the service's"},
+        "maintenance": {**MAINTENANCE, "description": "Instead of the service's"},
+        "dashboard_url": {**DASHBOARD, "description": "Instead of the service's"},
     },
     required=("name", "id", "description", "tenancy", "parameters"),
 )
@@ -167,10 +174,16 @@ SERVICE_SCHEMA = {
                 "additionalProperties": VALUE,
                 "description": "What a tenant may know at once; never secret. `late` names what the role publishes later",
             },
-            "bind": _closed({"parameters": _map(PARAMETER_NAME, {"$ref": "#/$defs/parameter"})}),
+            "bind": _closed(
+                {
+                    "parameters": _map(PARAMETER_NAME, {"$ref": "#/$defs/parameter"}),
+                    "requires_app": {**FLAG, "description": "A binding is for an application, which the platform has to name"},
+                }
+            ),
             "credentials": {"type": "object", "description": "JSON Schema (2020-12) of what a binding returns"},
             "rotatable": FLAG,
-            "maintenance": _closed({"version": {"type": "string", "pattern": SEMVER}, "description": TEXT}, required=("version",)),
+            "maintenance": MAINTENANCE,
+            "dashboard_url": DASHBOARD,
             "examples": {"type": "array", "items": EXAMPLE},
         },
         required=("apb", "name", "id", "description", "category", "type", "plans"),

@@ -13,6 +13,8 @@ from apb_broker.lifecycle.outcomes import Result
 from tests import boxes, scenarios
 from tests.contract.conftest import Platform
 
+MADE = {"credentials": scenarios.CREDENTIALS, "endpoints": [{"host": "127.0.0.1", "ports": ["31000"], "protocol": "tcp"}]}
+
 
 @pytest.mark.parametrize("authorization", [None, "Basic YWRtaW46d3Jvbmc=", "Basic bm9ib2R5Og==", "Bearer x", "Basic %%%"])
 def test_authentication_failure_is_401(platform: Platform, authorization: str | None) -> None:
@@ -305,9 +307,9 @@ def test_bind_is_accepted_without_credentials_then_fetched(platform: Platform) -
     assert platform.bind(parameters={"access": "readwrite"}).status_code == 409
     scenarios.run(platform.broker, scenarios.BOUND)
     assert platform.poll(binding_id="b1").json["state"] == "succeeded"
-    assert platform.call("GET", path).json == {"credentials": scenarios.CREDENTIALS, "parameters": {"access": "read"}}
+    assert platform.call("GET", path).json == {**MADE, "parameters": {"access": "read"}}
     again = platform.bind(parameters={"access": "read"})
-    assert (again.status_code, again.json) == (200, {"credentials": scenarios.CREDENTIALS})
+    assert (again.status_code, again.json) == (200, MADE)
 
 
 def test_bind_within_the_request(platform: Platform) -> None:
@@ -317,7 +319,7 @@ def test_bind_within_the_request(platform: Platform) -> None:
     worker.start()
     answer = platform.bind(query="")
     worker.join()
-    assert (answer.status_code, answer.json) == (201, {"credentials": scenarios.CREDENTIALS})
+    assert (answer.status_code, answer.json) == (201, MADE)
 
 
 def test_bind_that_fails_within_the_request_is_undone(platform: Platform) -> None:

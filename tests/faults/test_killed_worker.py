@@ -55,7 +55,7 @@ def finished(prepared: Machine, broker: Broker, operation_id: str | None) -> Non
     finally:
         worker.terminate()
         worker.wait(60)
-    assert scenarios.state(broker, operation_id) == "succeeded", operations.status(broker, "i1", None, operation_id)
+    assert scenarios.state(broker, operation_id) == "succeeded", operations.status(broker, scenarios.ANN, "i1", None, operation_id)
 
 
 def one_server(prepared: Machine, broker: Broker) -> Path:

@@ -82,7 +82,7 @@ def test_finish_is_refused_for_an_owner_that_was_given_up(broker: Broker) -> Non
     assert operations.renew(broker, {lost.operation_id: lost.epoch}) == {}
     assert scenarios.state(broker, accepted.operation_id) == "running"
     assert operations.finish(broker, taken_over.operation_id, taken_over.epoch, scenarios.SUCCESS)
-    assert operations.status(broker, "i1", None, None)["state"] == "succeeded"
+    assert operations.status(broker, scenarios.ANN, "i1", None, None)["state"] == "succeeded"
 
 
 def test_sweep_leaves_an_operation_whose_lease_is_renewed(broker: Broker) -> None:
@@ -113,7 +113,7 @@ def test_sweep_ends_what_no_worker_took_before_its_deadline(broker: Broker) -> N
     assert operations.claim(broker, "late") is None
     assert operations.sweep(broker) == 1
     assert scenarios.state(broker, accepted.operation_id) == "failed"
-    assert "worker" in operations.status(broker, "i1", None, None)["description"]
+    assert "worker" in operations.status(broker, scenarios.ANN, "i1", None, None)["description"]
 
 
 def test_lost_run_is_tried_again_after_a_back_off(broker: Broker) -> None:
@@ -143,7 +143,11 @@ def test_failed_run_is_final(broker: Broker) -> None:
     """A role that failed is not run again by itself; its message is the operation's."""
     scenarios.provision(broker)
     scenarios.run(broker, Result("failed", message="the disk is full"))
-    assert operations.status(broker, "i1", None, None) == {"kind": "provision", "state": "failed", "description": "the disk is full"}
+    assert operations.status(broker, scenarios.ANN, "i1", None, None) == {
+        "kind": "provision",
+        "state": "failed",
+        "description": "the disk is full",
+    }
 
 
 def test_unreachable_host_is_tried_again(broker: Broker) -> None:
@@ -171,7 +175,7 @@ def test_deprovision_waits_until_a_running_provision_is_halted(broker: Broker) -
     assert operations.claim(broker, "worker-2") is None
     assert operations.renew(broker, {work.operation_id: work.epoch}) == {work.operation_id: True}
     assert operations.finish(broker, work.operation_id, work.epoch, Result("canceled"))
-    assert operations.status(broker, "i1", None, creation.operation_id)["state"] == "failed"
+    assert operations.status(broker, scenarios.ANN, "i1", None, creation.operation_id)["state"] == "failed"
     assert scenarios.run(broker).operation_id == removal.operation_id
 
 

@@ -30,7 +30,7 @@ def test_update_to_another_plan_gets_its_limits_and_names_both(box_broker: Broke
     assert (work.variables["apb_plan"], work.variables["apb_previous"]["plan"]) == ("large", "small")
     assert work.variables["apb_parameters"] == {"memory": 3, "label": "mine", "copies": 1}
     assert instances.operations.finish(box_broker, work.operation_id, work.epoch, scenarios.SUCCESS)
-    assert instances.fetch(box_broker, "i1")["plan_id"] == boxes.ids("large")["plan_id"]
+    assert instances.fetch(box_broker, scenarios.ANN, "i1")["plan_id"] == boxes.ids("large")["plan_id"]
     with pytest.raises(errors.Unsupported, match="large does not change to small; it changes to: no other plan"):
         change(box_broker, "small")
 
@@ -40,7 +40,7 @@ def test_update_to_another_plan_that_fails_leaves_the_old_one(box_broker: Broker
     ready(box_broker)
     change(box_broker, "large", memory=3)
     scenarios.run(box_broker, Result("failed", message="no"))
-    found = instances.fetch(box_broker, "i1")
+    found = instances.fetch(box_broker, scenarios.ANN, "i1")
     assert (found["plan_id"], found["parameters"]["memory"]) == (boxes.ids("small")["plan_id"], 1)
 
 
@@ -95,7 +95,7 @@ def test_late_connection_fields_stay_through_an_update(box_broker: Broker) -> No
     scenarios.run(box_broker, Result("succeeded", {"connection": {"ipv4": "192.0.2.99"}}))
     scenarios.update(box_broker, "i1", service_id=boxes.ids("small")["service_id"], parameters={"memory": 2})
     scenarios.run(box_broker)
-    assert instances.fetch(box_broker, "i1")["connection"] == {"host": "192.0.2.1", "port": 31000, "ipv4": "192.0.2.99"}
+    assert instances.fetch(box_broker, scenarios.ANN, "i1")["connection"] == {"host": "192.0.2.1", "port": 31000, "ipv4": "192.0.2.99"}
 
 
 def test_connection_field_that_was_not_announced_fails_the_operation(box_broker: Broker) -> None:

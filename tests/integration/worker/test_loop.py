@@ -176,6 +176,6 @@ def test_worker_survives_what_it_cannot_run(broker: Broker, workers: Workers) ->
         row.placement = {**row.placement, "target": "moved"}
     workers.start()
     wait_for(broker, accepted.operation_id, "failed")
-    assert "apb.yml" in operations.status(broker, "i1", None, None)["description"]
+    assert "apb.yml" in operations.status(broker, scenarios.ANN, "i1", None, None)["description"]
     assert scenarios.provision(broker, "i2").operation_id is not None
-    wait(lambda: operations.status(broker, "i2", None, None)["state"] == "succeeded")
+    wait(lambda: operations.status(broker, scenarios.ANN, "i2", None, None)["state"] == "succeeded")

@@ -259,9 +259,11 @@ def test_offer_in_a_mode_that_does_not_fit_is_refused(load_catalog, raw, tmp_pat
     assert said in str(caught.value)
 
 
-def test_osb_body_promises_nothing_that_is_not_kept_yet(load_catalog, raw):
-    """A platform that sees maintenance_info or binding_rotatable relies on both being honoured."""
-    assert not {"maintenance_info", "binding_rotatable"} & set(load_catalog(raw).osb()["services"][0]["plans"][0])
+def test_osb_body_names_maintenance_rotation_and_how_long_to_poll(load_catalog, raw):
+    """What the role says of a plan, and the operator's deadline with the time to notice that it has passed."""
+    plan = load_catalog(raw).osb()["services"][0]["plans"][0]
+    assert plan["maintenance_info"] == {"version": "1.0.0", "description": "First version"}
+    assert (plan["bindable"], plan["binding_rotatable"], plan["maximum_polling_duration"]) == (True, True, 1820)
 
 
 def test_catalog_loads_without_ansible(write, raw):

@@ -1,0 +1,37 @@
+"""What each version of the protocol knows: newer fields are left out for older platforms, of which strict ones refuse them.
+
+A field's version is that of the release that brought it (OSB release notes, v2.13 to v2.17).
+"""
+
+from typing import Any
+
+VERSIONS = ("2.13", "2.14", "2.15", "2.16", "2.17")
+
+SERVICE_FIELDS = {"instances_retrievable": "2.14", "bindings_retrievable": "2.14", "allow_context_updates": "2.16"}
+PLAN_FIELDS = {"maintenance_info": "2.15", "maximum_polling_duration": "2.15", "plan_updateable": "2.15", "binding_rotatable": "2.17"}
+BODY_FIELDS = {
+    "endpoints": "2.15",
+    "maintenance_info": "2.15",
+    "metadata": "2.16",
+    "instance_usable": "2.16",
+    "update_repeatable": "2.16",
+}
+
+
+def body(found: dict[str, Any], version: str) -> dict[str, Any]:
+    """A response's body as that version knows it."""
+    return _known(found, BODY_FIELDS, version)
+
+
+def catalog(found: dict[str, Any], version: str) -> dict[str, Any]:
+    """The catalog as that version knows it."""
+    return {
+        "services": [
+            {**_known(service, SERVICE_FIELDS, version), "plans": [_known(plan, PLAN_FIELDS, version) for plan in service["plans"]]}
+            for service in found["services"]
+        ]
+    }
+
+
+def _known(found: dict[str, Any], since: dict[str, str], version: str) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if VERSIONS.index(since.get(name, VERSIONS[0])) <= VERSIONS.index(version)}
