@@ -50,7 +50,7 @@ format: venv  ## rewrite the code as the checks want it
 	$(RUN)ruff format . && $(RUN)ruff check --fix .
 
 # The servers' tests on one side, everything else on the other; each part tells in one line how it went, and what it printed when it failed.
-test: venv  ## everything: checks, standards, molecule, all tests on real servers (25 minutes on two cores)
+test: venv  ## everything: checks, standards, molecule, all tests on real servers (20 minutes on two cores)
 	@$(MAKE) --no-print-directory test-prepare
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target \
 	  quiet-suites quiet-check quiet-molecule quiet-sanity quiet-docs-lint

@@ -1,4 +1,4 @@
-"""`apb bind`, `credentials`, `unbind`."""
+"""`apb bind`, `rotate`, `credentials`, `unbind`."""
 
 import uuid
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ Binding = Annotated[str, typer.Argument(metavar="BINDING", help="Name or id of t
 
 def register(app: typer.Typer, panel: str) -> None:
     """Adds the commands."""
-    for command in (bind, credentials, unbind):
+    for command in (bind, rotate, credentials, unbind):
         app.command(rich_help_panel=panel)(connected(command))
 
 
@@ -30,10 +30,24 @@ def bind(
     no_wait: NoWait = False,
 ) -> None:
     """Make an account of its own on an instance and show its credentials."""
-    client, out = session.client, session.out
-    found = names.instance(client, instance, space)
-    schema = names.schema_of(client.catalog(), found["plan_id"], "service_binding", "create")
+    found = names.instance(session.client, instance, space)
+    schema = names.schema_of(session.client.catalog(), found["plan_id"], "service_binding", "create")
     values = parameters.gather(given, parameters_file, schema)
+    _make(session, found, name, {"parameters": values}, space, no_wait=no_wait)
+
+
+def rotate(
+    session: Session, instance: Instance, binding: Binding, name: NewName, space: Space = "default", no_wait: NoWait = False
+) -> None:
+    """Make a successor to a binding: an account with the same rights and a new password. The old one works until it is unbound."""
+    found = names.instance(session.client, instance, space)
+    predecessor = names.binding(found, binding)
+    _make(session, found, name, {"predecessor_binding_id": predecessor["id"]}, space, no_wait=no_wait)
+
+
+def _make(session: Session, found: dict[str, Any], name: str, asked: dict[str, Any], space: str, *, no_wait: bool) -> None:
+    """Sends the bind, waits for it and shows what it gave."""
+    client, out = session.client, session.out
     _require_free(found, name)
     binding_id = str(uuid.uuid4())
     path, text = client.binding_path(found["id"], binding_id), f"bind of '{name}' to '{names.label(found)}'"
@@ -41,7 +55,7 @@ def bind(
         "service_id": found["service_id"],
         "plan_id": found["plan_id"],
         "context": {"platform": names.PLATFORM, "binding_name": name},
-        "parameters": values,
+        **asked,
     }
     operation_id = client.change("PUT", path, body=body).body.get("operation")
     if operation_id:

@@ -91,15 +91,18 @@ def sql(tmp_path: Path) -> Callable[[str], str]:
 
 @pytest.mark.parametrize(("service", "plan"), [("postgresql", "postgresql-tenant"), ("redis", "redis-tenant")])
 def test_part_of_a_shared_server_is_had_used_and_given_back(up: Machine, service: str, plan: str) -> None:
-    """Each binding its own account, refused after its unbind; the other one goes on."""
+    """Each binding its own account, refused after its unbind; the other one goes on, and so does what it was rotated to."""
     made = up.apb("provision", service, plan, service)
     assert made["connection"]["host"] == "127.0.0.1"
     first = up.apb("bind", service, "one")["credentials"]
     second = up.apb("bind", service, "two", "-p", "access=read")["credentials"]
     assert first["username"] != second["username"]
     assert (use(service, first), use(service, second)) == (0, 0)
+    successor = up.apb("rotate", service, "one", "three")["credentials"]
+    assert successor["password"] != first["password"]
+    assert (use(service, first), use(service, successor)) == (0, 0)
     up.apb("unbind", service, "one")
-    assert (use(service, first), use(service, second)) == (own_services.REFUSED, 0)
+    assert (use(service, first), use(service, successor), use(service, second)) == (own_services.REFUSED, 0, 0)
     up.apb("deprovision", service, "--yes")
     assert use(service, second) == own_services.REFUSED
 

@@ -44,6 +44,18 @@ def test_bind_refuses_a_taken_name_before_any_change(broker, apb):
     assert not broker.sent("PUT")
 
 
+def test_rotate_asks_for_a_successor_and_shows_its_credentials(broker, apb):
+    """The predecessor by its id, and no parameters: they are taken over. The old binding is left alone."""
+    broker.add_instance()
+    broker.add_binding()
+    result = apb("rotate", "cache", "shop", "shop-2")
+    assert result.exit_code == 0, result.output
+    ((_path, _query, body),) = broker.sent("PUT")
+    assert (body["predecessor_binding_id"], body["context"]["binding_name"]) == ("b-1", "shop-2")
+    assert "parameters" not in body and "s3cret" in result.stdout
+    assert not broker.sent("DELETE")
+
+
 def test_credentials_are_the_document(broker, apb):
     """The values as they are, for programs without anything around them."""
     broker.add_instance()

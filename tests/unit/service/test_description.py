@@ -46,6 +46,9 @@ BROKEN = [
     ("plans/0/credentials", {"type": "strnig"}, "plans[0].credentials"),
     ("plans/0/connection", {"depth": "{{ parameters.depth }}"}, "plans[0].connection: 'parameters.depth'"),
     ("plans/0/connection", {"key": "{{ instance.secrets.key }}"}, "plans[0].connection: 'instance.secrets' cannot be read"),
+    ("plans/0/dashboard_url", "http://{{ instance.secrets.key }}", "plans[0].dashboard_url: 'instance.secrets' cannot be read"),
+    ("dashboard_url", "http://{{ parameters.depth }}", "plans[0].dashboard_url: 'parameters.depth'"),
+    ("plans/0/maintenance", {"version": "1"}, 'plans[0].maintenance.version: "1" does not match the pattern'),
     ("parameters/size/default", 11, "parameters.size.default: 11 is above the maximum of 10 GB"),
     ("parameters/size/multipleOf", 0, "parameters.size.multipleOf: 0 is not above 0"),
     ("parameters/depth", {"type": "number"}, "parameters.depth: is a number without a minimum"),
@@ -242,6 +245,22 @@ def test_connection_field_published_unannounced_is_refused(description, load):
     service.check_late(plan, {"ipv4": "192.0.2.1"})
     with pytest.raises(service.ServiceError, match="published connection field 'ipv6', which is not named there: ipv4"):
         service.check_late(plan, {"ipv6": "::1"})
+
+
+def test_plan_says_otherwise_than_its_service(description, load):
+    """Whether it is bound and rotated, its maintenance version, where people look at it; what it does not say is the service's."""
+    own = {"bindable": False, "rotatable": False, "maintenance": {"version": "2.0.0"}, "dashboard_url": "http://{{ instance.host }}/small"}
+    shared = {"rotatable": True, "maintenance": {"version": "1.0.0"}, "dashboard_url": "http://{{ instance.host }}/"}
+    raw = {**plans_of(description), **shared, "bind": {"requires_app": True}, "credentials": {"type": "object"}}
+    raw["plans"][0].update(own)
+    small, part = load(raw).plans
+    instance = {"host": "192.0.2.1"}
+    said = [
+        (plan.bindable, plan.rotatable, plan.maintenance["version"], service.dashboard_url(plan, instance, {}), plan.requires_app)
+        for plan in (small, part)
+    ]
+    assert said == [(False, False, "2.0.0", "http://192.0.2.1/small", True), (True, True, "1.0.0", "http://192.0.2.1/", True)]
+    assert service.dashboard_url(service.plan_from_snapshot({**part.snapshot(), "dashboard_url": ""}), instance, {}) is None
 
 
 def test_plan_is_not_updated_to_one_of_another_tenancy(description, load):
