@@ -79,7 +79,7 @@ def test_provision_ends_after_its_worker_was_killed(prepared: Machine, here: Bro
     directory = one_server(prepared, here)
     bound = scenarios.bind(here)
     finished(prepared, here, bound.operation_id)
-    with login(bindings.fetch(here, "i1", "b1")["credentials"]) as client:
+    with login(bindings.fetch(here, scenarios.ANN, "i1", "b1")["credentials"]) as client:
         assert client.set("a", "1")
     removed = scenarios.deprovision(here)
     finished(prepared, here, removed.operation_id)

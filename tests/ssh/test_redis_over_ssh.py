@@ -52,7 +52,7 @@ def use(far: Broker, instance_id: str) -> None:
     """Binds, and works with exactly what the binding returned."""
     bound = scenarios.bind(far, instance_id, f"b-{instance_id}")
     assert ended(far, bound.operation_id) == SUCCEEDED
-    with login(bindings.fetch(far, instance_id, f"b-{instance_id}")["credentials"]) as client:
+    with login(bindings.fetch(far, scenarios.ANN, instance_id, f"b-{instance_id}")["credentials"]) as client:
         assert client.set("who", instance_id)
         assert client.get("who") == instance_id.encode()
 
