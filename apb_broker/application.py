@@ -6,9 +6,11 @@ from typing import Any
 from flask import Flask
 
 from apb_broker import admin, osb
+from apb_broker.admin import description as of_admin
 from apb_broker.catalog.config import Config
 from apb_broker.lifecycle.broker import Broker
-from apb_broker.web import authentication, errors, paths
+from apb_broker.osb import description as of_osb
+from apb_broker.web import authentication, errors, openapi, paths, values
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -24,6 +26,8 @@ def create(broker: Broker, config: Config) -> Flask:
     authentication.register(app, config.users)
     osb.register(app)
     admin.register(app)
+    values.register(app)
+    openapi.register(app, {**of_osb.OPERATIONS, **of_admin.OPERATIONS})
 
     @app.get("/livez")
     def live() -> tuple[dict[str, Any], int]:

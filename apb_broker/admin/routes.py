@@ -13,6 +13,7 @@ blueprint = Blueprint("admin", __name__, url_prefix="/admin/v1")
 
 MAX_WAIT_SECONDS = 30
 MAX_LIMIT = 1000
+MAX_AFTER = 2**62
 
 
 @blueprint.get("/instances")
@@ -45,7 +46,7 @@ def operation(operation_id: str) -> dict[str, Any]:
 @blueprint.get("/operations/<operation_id>/log")
 def log(operation_id: str) -> dict[str, Any]:
     """The lines of an operation's log after ?after=; with ?wait= seconds it waits for something new."""
-    return views.log(broker(), operation_id, after=_number("after", 0, 2**62), wait_seconds=_number("wait", 0, MAX_WAIT_SECONDS))
+    return views.log(broker(), operation_id, after=_number("after", 0, MAX_AFTER), wait_seconds=_number("wait", 0, MAX_WAIT_SECONDS))
 
 
 def _number(name: str, default: int, maximum: int) -> int:

@@ -1,21 +1,52 @@
 """Request bodies: unknown fields are ignored, missing or malformed ones are named in a 400 (OSB 2.17, "Vendor Extension Fields")."""
 
-import json
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
+from apb_broker.web import values
 from apb_broker.web.errors import HttpError
 
-NonEmpty = Annotated[str, Field(min_length=1)]
+NUL_FREE: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}  # checked for all of a body before it is validated
+
+
+KEPT: dict[str, Any] = {**NUL_FREE, "maxLength": values.MAX_BYTES}
+
+
+def _short(value: str, name: str = "this") -> str:
+    if len(value.encode()) > values.MAX_BYTES:
+        raise PydanticCustomError("too_long", f"{name} is longer than {values.MAX_BYTES} bytes")
+    return value
+
+
+NonEmpty = Annotated[str, Field(min_length=1, json_schema_extra=NUL_FREE)]
+Kept = Annotated[str, Field(min_length=1, json_schema_extra=KEPT), AfterValidator(_short)]
 
 
 class Body(BaseModel):
     """What all bodies share."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
+
+
+def _looked_at(context: dict[str, Any]) -> dict[str, Any]:
+    for name in LOOKED_AT:
+        value = context.get(name)
+        if value is not None and not isinstance(value, str):
+            raise PydanticCustomError("no_text", f"{name} is not text")
+        _short(value or "", name)
+    return context
+
+
+LOOKED_AT = ("platform", "instance_name", "binding_name")  # of a context; the rest is kept as it is
+Context = Annotated[
+    dict[str, Any],
+    AfterValidator(_looked_at),
+    WithJsonSchema({"type": "object", "properties": {name: {**KEPT, "type": ["string", "null"]} for name in LOOKED_AT}}),
+]
 
 
 class MaintenanceInfo(Body):
@@ -35,9 +66,9 @@ class ProvisionBody(Body):
 
     service_id: NonEmpty
     plan_id: NonEmpty
-    organization_guid: NonEmpty
-    space_guid: NonEmpty
-    context: dict[str, Any] | None = None
+    organization_guid: Kept
+    space_guid: Kept
+    context: Context | None = None
     parameters: dict[str, Any] | None = None
     maintenance_info: MaintenanceInfo | None = None
 
@@ -47,20 +78,27 @@ class UpdateBody(Body):
 
     service_id: NonEmpty
     plan_id: NonEmpty | None = None
-    context: dict[str, Any] | None = None
+    context: Context | None = None
     parameters: dict[str, Any] | None = None
     maintenance_info: MaintenanceInfo | None = None
 
 
+def _given(*names: str) -> dict[str, Any]:
+    """The schema of an object in which these texts are given."""
+    return {"required": list(names), "properties": {name: {"type": "string"} for name in names}}
+
+
 class BindBody(Body):
     """PUT /v2/service_instances/:id/service_bindings/:id. A rotation (one with a predecessor) needs no other field."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_given("predecessor_binding_id"), _given("service_id", "plan_id")]})
 
     predecessor_binding_id: NonEmpty | None = None
     service_id: NonEmpty | None = None
     plan_id: NonEmpty | None = None
     app_guid: NonEmpty | None = None
     bind_resource: BindResource | None = None
-    context: dict[str, Any] | None = None
+    context: Context | None = None
     parameters: dict[str, Any] | None = None
 
     @model_validator(mode="after")
@@ -80,36 +118,18 @@ def read(model: type[Model]) -> Model:
     if request.mimetype not in ("", "application/json"):
         raise HttpError(HTTPStatus.BAD_REQUEST, f"Content-Type: expected application/json, not {request.mimetype}")
     try:
-        value = json.loads(request.get_data(), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        value = values.parse(request.get_data())
+    except ValueError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not valid JSON") from error
     if not isinstance(value, dict):
         raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not a JSON object")
-    require_storable(value, "body")
+    values.require_storable(value, "body")
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, "; ".join(_sentence(problem) for problem in error.errors())) from error
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
-
-
 def _sentence(problem: Any) -> str:
     field = ".".join(str(part) for part in problem["loc"])
     return f"{field}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-
-
-def require_storable(value: Any, where: str) -> None:
-    """NUL and lone surrogates cannot be kept as text: a 400 that says where they are, without repeating the value."""
-    if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise HttpError(HTTPStatus.BAD_REQUEST, f"{where}: holds a character that is not allowed (NUL or a lone surrogate)")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            require_storable(key, where)
-            require_storable(item, f"{where}.{key}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            require_storable(item, f"{where}[{index}]")

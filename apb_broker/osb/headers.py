@@ -1,7 +1,6 @@
 """The protocol's headers: version, request identity, originating identity (OSB 2.17, "Headers")."""
 
 import base64
-import json
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +8,7 @@ from flask import Flask, Response, g, request
 
 from apb_broker.lifecycle.requests import Caller
 from apb_broker.osb.versions import VERSIONS
+from apb_broker.web import values
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
@@ -64,9 +64,11 @@ def _originating_identity(header: str | None) -> dict[str, Any] | None:
         return None
     platform, _, encoded = header.strip().partition(" ")
     try:
-        value = json.loads(base64.b64decode(encoded.strip(), validate=True))
-    except (ValueError, RecursionError) as error:
+        value = values.parse(base64.b64decode(encoded.strip(), validate=True))
+    except ValueError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: expected a platform, a space and a base64 JSON object") from error
     if not isinstance(value, dict):
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: its value is not a JSON object")
-    return {"platform": platform, "value": value}
+    identity = {"platform": platform, "value": value}
+    values.require_storable(identity, IDENTITY)
+    return identity
