@@ -159,4 +159,12 @@ def _reason(result: dict[str, Any]) -> str:
     text = message if isinstance(message, str) else "" if message is None else repr(message)
     while text.startswith(_PREFIXES):
         text = text.split(": ", 1)[1]
-    return text.strip() or "no reason was given"
+    return (text.strip() or "no reason was given") + _last_words(result)
+
+
+def _last_words(result: dict[str, Any]) -> str:
+    """Of a module that ended without a result: its exit status, and what it or what ran it said last."""
+    if "module_stdout" not in result or "rc" not in result:
+        return ""
+    said = "\n".join(str(result.get(name) or "") for name in ("module_stdout", "module_stderr")).strip()
+    return f" (exit status {result['rc']}: {said.splitlines()[-1] if said else 'not a word'})"
