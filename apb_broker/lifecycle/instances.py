@@ -251,7 +251,7 @@ def deprovision(broker: Broker, request: Deprovision) -> Accepted:
 
 def _remove(broker: Broker, unit: Unit, instance: Instance, caller: Caller, active: Sequence[Operation]) -> Operation:
     """Queues the removal behind what is in progress, all of which is halted."""
-    for operation in sorted(active, key=lambda operation: operation.kind):  # everybody in one order: each end locks a figure of its kind
+    for operation in active:
         operations.cancel(broker, unit, operation, "canceled: the instance is to be removed")
     halted = next((operation for operation in active if operation.is_active), None)
     removal = operations.accept(broker, unit, "deprovision", instance, caller, {}, waits_for=halted)

@@ -181,6 +181,10 @@ class Unit:
         """Waits until no other transaction decides how many instances this organization or space has; held until the end of the unit."""
         self._lock(f"{per}/{owner}")
 
+    def lock_figures(self) -> None:
+        """Waits until no other transaction counts; held until the end of the unit."""
+        self._lock("operation_statistics")
+
     def count_instances(self, *, plan_id: str | None, organization: str | None = None, space: str | None = None) -> int:
         """How many instances an organization or a space has, all or those of a plan."""
         wanted = {Instance.plan_id: plan_id, Instance.organization: organization, Instance.space: space}

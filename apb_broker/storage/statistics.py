@@ -15,7 +15,8 @@ BOUNDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 360
 
 
 def count(unit: Unit, operation: Operation, seconds: float) -> None:
-    """Adds an operation that has just ended, so many seconds after its acceptance. Its figure stays locked until the end of the unit."""
+    """Adds an operation that has just ended, so many seconds after its acceptance. Figures stay locked until the end of the unit."""
+    unit.lock_figures()  # all at once: two units that end several operations each would wait for each other's
     key = {
         "service_name": operation.service_name or "",
         "plan_name": operation.plan_name or "",
