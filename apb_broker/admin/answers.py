@@ -21,7 +21,15 @@ class OperationView(Answer):
     error: str
     attempt: int
     epoch: int
+    service: str | None
+    plan: str | None
+    principal: str | None
     requested_by: str
+    identity: dict[str, Any] | None
+    worker: str | None
+    cancel_requested: bool
+    due_at: datetime
+    deadline_at: datetime
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -39,7 +47,12 @@ class BindingView(Answer):
     id: str
     name: str | None
     state: Literal["binding", "ready", "failed", "unbinding"]
+    username: str
     parameters: dict[str, Any]
+    predecessor: str | None
+    expires_at: datetime | None
+    renew_before: datetime | None
+    requested_by: str
     created_at: datetime
 
 
@@ -59,9 +72,11 @@ class InstanceView(Answer):
     organization: str
     space: str
     platform: str | None
+    principal: str | None
     requested_by: str
     role: str
     role_version: str
+    maintenance_version: str | None
     created_at: datetime
     updated_at: datetime
     bindings: list[BindingView]
@@ -87,3 +102,37 @@ class Log(Answer):
 
     lines: list[LogLine]
     state: State
+
+
+class Forgotten(Answer):
+    """What was known of an instance that is forgotten, for whoever removes by hand what is left of it."""
+
+    id: str
+    service: str
+    names: dict[str, Any]
+    placement: dict[str, Any]
+    ports: dict[str, Any]
+    usernames: list[str]
+
+
+class AuditEntry(Answer):
+    """Who did what, and what became of it."""
+
+    seq: int
+    at: datetime
+    principal: str
+    requested_by: str
+    identity: dict[str, Any] | None
+    request_id: str | None
+    action: str
+    outcome: Literal["accepted", "succeeded", "failed", "done"]
+    instance_id: str | None
+    binding_id: str | None
+    operation_id: str | None
+    detail: str
+
+
+class AuditEntries(Answer):
+    """The audit, newest first."""
+
+    audit: list[AuditEntry]

@@ -5,11 +5,11 @@ from http import HTTPStatus
 from apb_broker.admin import answers, routes
 from apb_broker.web.openapi import Answer, Link, Operation, Operations, Parameter, Schema
 
-OK, INVALID, MISSING = HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND
+OK, INVALID, MISSING, UNSUPPORTED = HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-def _number(default: int, maximum: int) -> Schema:
-    return {"type": "integer", "minimum": 0, "maximum": maximum, "default": default}
+def _number(maximum: int, default: int | None = None) -> Schema:
+    return {"type": "integer", "minimum": 0, "maximum": maximum, **({} if default is None else {"default": default})}
 
 
 OPERATIONS: Operations = {
@@ -43,7 +43,7 @@ OPERATIONS: Operations = {
         (
             Parameter("instance", "Those of this instance and its bindings"),
             Parameter("state", "Those in this state"),
-            Parameter("limit", "How many at most", schema=_number(100, routes.MAX_LIMIT)),
+            Parameter("limit", "How many at most", schema=_number(routes.MAX_LIMIT, 100)),
         ),
     ),
     "admin.operation": Operation({OK: Answer("The operation", answers.OperationView)}, (INVALID, MISSING)),
@@ -51,8 +51,20 @@ OPERATIONS: Operations = {
         {OK: Answer("The lines there are", answers.Log)},
         (INVALID, MISSING),
         (
-            Parameter("after", "Only what comes after the line of this `seq`", schema=_number(0, routes.MAX_AFTER)),
-            Parameter("wait", "How many seconds to wait for a line", schema=_number(0, routes.MAX_WAIT_SECONDS)),
+            Parameter("after", "Only what comes after the line of this `seq`", schema=_number(routes.MAX_SEQUENCE, 0)),
+            Parameter("wait", "How many seconds to wait for a line", schema=_number(routes.MAX_WAIT_SECONDS, 0)),
+        ),
+    ),
+    "admin.retry": Operation({OK: Answer("The operation", answers.OperationView)}, (INVALID, MISSING, UNSUPPORTED)),
+    "admin.cancel": Operation({OK: Answer("The operation", answers.OperationView)}, (INVALID, MISSING, UNSUPPORTED)),
+    "admin.forget": Operation({OK: Answer("What was known of it", answers.Forgotten)}, (INVALID, MISSING, UNSUPPORTED)),
+    "admin.audited": Operation(
+        {OK: Answer("The entries", answers.AuditEntries)},
+        (INVALID,),
+        (
+            Parameter("instance", "Those about this instance"),
+            Parameter("before", "Only what is older than the entry of this `seq`", schema=_number(routes.MAX_SEQUENCE)),
+            Parameter("limit", "How many at most", schema=_number(routes.MAX_LIMIT, 100)),
         ),
     ),
 }

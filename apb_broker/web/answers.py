@@ -1,4 +1,4 @@
-"""Bodies of answers that no interface owns. The models here, in `osb.answers` and in `admin.answers` describe what routes make."""
+"""Bodies of answers that no interface owns. Those here, in `osb.answers` and in `admin.answers` describe what routes make."""
 
 from typing import Any, Literal
 
@@ -29,9 +29,15 @@ class Error(Answer):
 
 
 class Alive(Answer):
-    """This process can do its work."""
+    """This process answers."""
 
     status: Literal["ok"]
+
+
+class Ready(Alive):
+    """Requests can be accepted; without a worker what they ask for waits."""
+
+    workers: int = Field(ge=0, description="Those that were heard of lately")
 
 
 class Description(BaseModel):

@@ -110,7 +110,9 @@ class Operation:
 Operations = Mapping[str, Operation]
 OWN: Operations = {
     "openapi": Operation({HTTPStatus.OK: Answer("This document", answers.Description)}),
-    "live": Operation({HTTPStatus.OK: Answer("The database answers", answers.Alive)}, is_open=True),
+    "health.live": Operation({HTTPStatus.OK: Answer("It does", answers.Alive)}, is_open=True),
+    "health.ready": Operation({HTTPStatus.OK: Answer("They can", answers.Ready)}, is_open=True),
+    "metrics.metrics": Operation({HTTPStatus.OK: Answer("The metrics", content_type="text/plain")}),
 }
 
 

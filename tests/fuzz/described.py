@@ -80,4 +80,6 @@ class Described:
 
     def report(self) -> str:
         """What went wrong, and how to have it again."""
-        return "\n".join([*(f"== {kind}\n{text}" for kind, text in list(self.failures.items())[:5]), f"{self.counted.answers}", budget.told()])
+        return "\n".join(
+            [*(f"== {kind}\n{text}" for kind, text in list(self.failures.items())[:5]), f"{self.counted.answers}", budget.told()]
+        )
