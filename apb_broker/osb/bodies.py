@@ -6,13 +6,12 @@ from typing import Annotated, Any, TypeVar
 from flask import request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
+from werkzeug.exceptions import HTTPException
 
 from apb_broker.web import values
 from apb_broker.web.errors import HttpError
 
-NUL_FREE: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}  # checked for all of a body before it is validated
-
-
+NUL_FREE: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}  # `read` sees to it
 KEPT: dict[str, Any] = {**NUL_FREE, "maxLength": values.MAX_BYTES}
 
 
@@ -52,13 +51,13 @@ Context = Annotated[
 class MaintenanceInfo(Body):
     """Which maintenance version the platform believes in. Only it counts, nothing else there is looked at."""
 
-    version: NonEmpty
+    version: Annotated[str, Field(min_length=1)]
 
 
 class BindResource(Body):
     """What a binding is for."""
 
-    app_guid: NonEmpty | None = None
+    app_guid: Annotated[str, Field(min_length=1)] | None = None
 
 
 class ProvisionBody(Body):
@@ -118,16 +117,28 @@ def read(model: type[Model]) -> Model:
     if request.mimetype not in ("", "application/json"):
         raise HttpError(HTTPStatus.BAD_REQUEST, f"Content-Type: expected application/json, not {request.mimetype}")
     try:
-        value = values.parse(request.get_data())
+        value = values.parse(_data())
     except ValueError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not valid JSON") from error
     if not isinstance(value, dict):
         raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not a JSON object")
-    values.require_storable(value, "body")
     try:
-        return model.model_validate(value)
+        body = model.model_validate(value)
     except ValidationError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, "; ".join(_sentence(problem) for problem in error.errors())) from error
+    for name in body.model_fields_set:  # what is ignored may hold anything
+        values.require_storable(getattr(body, name), name)
+    return body
+
+
+def _data() -> bytes:
+    """The body as it came. Raises a 400 when it did not come whole, a 413 when it is too large."""
+    try:
+        return request.get_data()
+    except HTTPException:
+        raise
+    except Exception as error:  # the server's own kinds: it reads the body from the connection only now, and finds chunks that are none
+        raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not what its headers say it is") from error
 
 
 def _sentence(problem: Any) -> str:

@@ -5,6 +5,7 @@ import hmac
 from http import HTTPStatus
 
 from flask import Flask, g, request
+from werkzeug.datastructures import Authorization
 
 from apb_broker.catalog.config import User
 from apb_broker.web.errors import HttpError
@@ -22,7 +23,7 @@ def register(app: Flask, users: list[User]) -> None:
     def authenticate() -> None:
         if request.path in OPEN_PATHS:
             return
-        given = request.authorization
+        given = _given()
         name = (given.username if given is not None and given.type == "basic" else None) or ""
         expected = digests.get(name, b"\0" * 32)
         # Both digests are made and compared whoever asks, so that time tells nothing about names.
@@ -34,6 +35,13 @@ def register(app: Flask, users: list[User]) -> None:
         if needed is not None and needed not in roles[name]:
             raise HttpError(HTTPStatus.FORBIDDEN, f"user '{name}' lacks the role '{needed}'")
         g.user = name
+
+
+def _given() -> Authorization | None:
+    try:
+        return request.authorization
+    except ValueError:  # werkzeug foresees other mistakes in a login than characters that are no ASCII
+        return None
 
 
 def _digest(password: str) -> bytes:

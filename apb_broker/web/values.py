@@ -46,7 +46,7 @@ def require_storable(value: Any, where: str, depth: int = 0) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{where}: is too large a number")
     elif isinstance(value, dict | list) and depth >= MAX_DEPTH:
-        raise HttpError(HTTPStatus.BAD_REQUEST, f"the body: is nested deeper than {MAX_DEPTH} levels")
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"{where[:80]}: is nested deeper than {MAX_DEPTH} levels")
     elif isinstance(value, dict):
         for key, item in value.items():
             require_storable(key, where)

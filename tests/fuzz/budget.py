@@ -5,7 +5,7 @@ import os
 REQUESTS = int(os.environ.get("APB_FUZZ_REQUESTS", "2000"))
 SEED = int(os.environ.get("APB_FUZZ_SEED", "5"))
 
-SHARES = {"routes": 0.25, "stateful": 0.35, "bytes": 0.4}
+SHARES = {"routes": 0.2, "stateful": 0.25, "bytes": 0.55}
 
 
 def share(name: str) -> int:

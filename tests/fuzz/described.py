@@ -15,12 +15,13 @@ from apb_broker.lifecycle.broker import Broker
 from tests import scenarios
 from tests.fuzz import budget
 from tests.fuzz.counting import Counted
-from tests.fuzz.sensible import Sense
+from tests.fuzz.sensible import BINDINGS, INSTANCES, Sense
 from tests.fuzz.workers import Workers
 
 REFUSALS = ["400", "401", "403", "404", "405", "409", "410", "412", "413", "422", "429"]
 CONFIG = {
     "seed": budget.SEED,
+    "phases": {"stateful": {"inference": {"algorithms": []}}},  # the document's own links, no guesses
     "checks": {
         # What a plan takes is not in the document, so what fits it may be refused.
         "positive_data_acceptance": {"enabled": False},
@@ -43,15 +44,20 @@ class Described:
         self.broker, self.workers, self.headers = broker, workers, headers
         self.failures: dict[str, str] = {}  # the first of each kind; one does not end the run, and so does not hide the others
         self.met: collections.Counter[tuple[str, int]] = collections.Counter()  # operationId, status
-        self._sense, self._chance = Sense(broker), random.Random(budget.SEED)
+        self._sense, self._chance, self._sent = Sense(broker), random.Random(budget.SEED), 0
 
-    def empty(self) -> None:
-        """An empty database, and nothing begun."""
+    def begin(self) -> None:
+        """A database with two instances, a binding on each, and nothing begun."""
         scenarios.empty(self.broker.database)
         self.workers.forget()
+        self._sent = 0
+        self.workers.make(INSTANCES[:2], BINDINGS[0])
 
     def prepare(self, case: Case) -> None:
-        """Gives a case that is about to be sent sense."""
+        """Gives a case that is about to be sent sense: the same at the same place of a scenario, since Hypothesis repeats beginnings."""
+        self._sent += 1
+        query = {name: value for name, value in case.query.items() if name != "operation"}  # which differs each time
+        self._chance = random.Random(f"{budget.SEED}/{self._sent}/{case.method}/{case.path}/{query}/{case.body}")
         self._sense.give(case, self._chance)
 
     def check(self, case: Case, response: Response) -> None:

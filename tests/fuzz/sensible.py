@@ -4,6 +4,7 @@ import base64
 import json
 import random
 from typing import Any
+from urllib.parse import unquote
 
 from schemathesis import Case
 from schemathesis.core.parameters import ParameterLocation
@@ -11,9 +12,8 @@ from schemathesis.core.parameters import ParameterLocation
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.osb.versions import VERSIONS
 
-INSTANCES = ["i1", "i2", "i3", "a%b c", "盒子"]
+INSTANCES = ["i1", "a%b c", "盒子"]
 BINDINGS = ["b1", "b2", "..b"]
-PLACES = ["here", "there"]
 CONTEXTS: list[Any] = [
     None,
     {},
@@ -32,7 +32,11 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "redis-tenant": [{}],
     "postgresql-tenant": [{}, {"connections": 5}, {"connections": "7", "extensions": ["vector"]}],
 }
-CHANGES = [{}, {"memory": 1}, {"memory": 2.5}, {"connections": 9}, {"extensions": []}]
+CHANGES_OF: dict[str, list[dict[str, Any]]] = {
+    "redis-standard": [{}, {"memory": 1}, {"memory": 2.5}],
+    "redis-tenant": [{}],
+    "postgresql-tenant": [{}, {"connections": 9}, {"extensions": []}],
+}
 BIND_PARAMETERS = [{}, {"access": "read"}, {"access": "readwrite"}]
 
 
@@ -41,33 +45,45 @@ def identity(platform: str, value: Any) -> str:
     return f"{platform} {base64.b64encode(json.dumps(value).encode()).decode()}"
 
 
-IDENTITIES = [identity("kubernetes", {"username": "duke", "groups": ["a"]}), identity("cloudfoundry", {"user_id": "683ea748"})]
+IDENTITIES = {
+    "kubernetes": identity("kubernetes", {"username": "duke", "groups": ["a"]}),
+    "cloudfoundry": identity("cloudfoundry", {"user_id": "683ea748"}),
+    "apb": identity("apb", {}),
+}
+
+
+class Plans:
+    """The plans of a catalog, and which one an instance is made of, so that requests about it agree."""
+
+    def __init__(self, broker: Broker) -> None:
+        services = broker.catalog.osb()["services"]
+        self.all = [(service["id"], plan["id"], plan["name"]) for service in services for plan in service["plans"]]
+
+    def of(self, instance_id: str) -> tuple[str, str, str]:
+        """Service id, plan id, plan name."""
+        return self.all[INSTANCES.index(instance_id) % len(self.all)] if instance_id in INSTANCES else self.all[0]
 
 
 class Sense:
     """What is known of one broker."""
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        services = broker.catalog.osb()["services"]
-        self._plans = [(service["id"], plan["id"], plan["name"]) for service in services for plan in service["plans"]]
+        self._broker, self._plans = broker, Plans(broker)
 
     def give(self, case: Case, chance: random.Random) -> None:
         """Changes a case that is about to be sent."""
         self._path(case, chance)
         self._query(case, chance)
-        self._headers(case, chance)
         if not _is_negated(case, ParameterLocation.BODY) and isinstance(case.body, dict):
             self._body(case, case.body, chance)
+        self._headers(case, chance)
 
     def _path(self, case: Case, chance: random.Random) -> None:
-        for name, value in case.path_parameters.items():
-            case.path_parameters[name] = str(value).replace("/", "_")  # schemathesis does not encode it, so that it would end the segment
         if _is_negated(case, ParameterLocation.PATH):
             return
         known = {"instance_id": INSTANCES, "binding_id": BINDINGS, "operation_id": self._operations()}
         for name, value in case.path_parameters.items():
-            if value not in known[name] and known[name] and chance.random() < 0.9:
+            if unquote(str(value)) not in known[name] and known[name] and chance.random() < 0.9:
                 case.path_parameters[name] = chance.choice(known[name])
 
     def _query(self, case: Case, chance: random.Random) -> None:
@@ -79,7 +95,7 @@ class Sense:
         if case.method in ("PUT", "PATCH", "DELETE") and chance.random() < 0.8:
             query["accepts_incomplete"] = "true"
         if "service_id" in query and chance.random() < 0.7:
-            query["service_id"], query["plan_id"], _plan = chance.choice(self._plans)
+            query["service_id"], query["plan_id"], _plan = chance.choice(self._plans.all)
         if "operation" in query and chance.random() < 0.9 and query["operation"] not in self._operations():
             del query["operation"]
         if "instance" in query and chance.random() < 0.8:
@@ -92,20 +108,24 @@ class Sense:
             case.headers["X-Broker-API-Version"] = "2.17" if chance.random() < 0.7 else chance.choice(VERSIONS)
         if "X-Broker-API-Originating-Identity" in case.headers and chance.random() < 0.9:
             del case.headers["X-Broker-API-Originating-Identity"]
+            context = case.body.get("context") if isinstance(case.body, dict) else None
+            platform = context.get("platform") if isinstance(context, dict) else None
             if chance.random() < 0.4:
-                case.headers["X-Broker-API-Originating-Identity"] = chance.choice(IDENTITIES)
+                case.headers["X-Broker-API-Originating-Identity"] = IDENTITIES.get(platform or "apb", "x")
 
     def _body(self, case: Case, body: dict[str, Any], chance: random.Random) -> None:
         likely = chance.random() < 0.9
-        service_id, plan_id, plan = self._of(case) or chance.choice(self._plans)
+        known = self._plans.of(unquote(str(case.path_parameters["instance_id"])))
+        service_id, plan_id, plan = known if chance.random() < 0.9 else chance.choice(self._plans.all)
         if likely and "service_bindings" in case.path:
             self._bind(body, service_id, plan_id, chance)
         elif likely and case.method == "PUT":
-            body |= {"service_id": service_id, "plan_id": plan_id, "organization_guid": "here", "space_guid": chance.choice(PLACES)}
+            body |= {"service_id": service_id, "plan_id": plan_id, "organization_guid": "here"}
+            body["space_guid"] = "here" if chance.random() < 0.9 else "there"
             body["parameters"] = chance.choice(PARAMETERS[plan])
         elif likely:
             body["service_id"] = service_id
-            body["parameters"] = chance.choice(CHANGES)
+            body["parameters"] = chance.choice(CHANGES_OF[plan])
             if chance.random() < 0.8:
                 body.pop("plan_id", None)
         if chance.random() < 0.8:
@@ -120,12 +140,6 @@ class Sense:
             body["predecessor_binding_id"] = chance.choice(BINDINGS)
             if chance.random() < 0.7:
                 body["parameters"] = None
-
-    def _of(self, case: Case) -> tuple[str, str, str] | None:
-        """Service and plan of the instance that the case is about."""
-        with self._broker.database.unit() as unit:
-            found = unit.instance(str(case.path_parameters.get("instance_id")).replace("\0", ""))
-            return None if found is None else (found.service_id, found.plan_id, found.plan_name)
 
     def _operations(self) -> list[str]:
         with self._broker.database.unit() as unit:

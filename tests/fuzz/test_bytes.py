@@ -1,5 +1,6 @@
 """Raw bytes to a real server: an answer that is HTTP and no 5xx, or a closed connection, in time; no effect of what must not have one."""
 
+import collections
 import os
 import random
 import shutil
@@ -20,11 +21,12 @@ from tests import scenarios
 from tests.fuzz import budget, messages, wire
 from tests.fuzz.conftest import CONFIG
 from tests.fuzz.messages import Message, Valid
+from tests.fuzz.sensible import BINDINGS, INSTANCES, Plans
 from tests.fuzz.workers import Workers
 
 BY_HTTP_ITSELF = {501, 505}  # a method, a coding or a version that HTTP allows and the server does not know
 OF_LOGINS = {"failed_logins", "workers"}  # tables in which requests leave something without having an effect
-BATCH = 20
+BATCH = 10
 Address = tuple[str, int]
 
 
@@ -65,16 +67,10 @@ def _wait_for(server: subprocess.Popen[bytes], address: Address, log: Path) -> N
 @pytest.fixture
 def valid(fuzzed: Broker, workers: Workers) -> Valid:
     """Valid requests about what there is: two instances with bindings, one that is being made."""
-    services = fuzzed.catalog.osb()["services"]
-    plans = [(service["id"], plan["id"], plan["name"]) for service in services for plan in service["plans"]]
-    for number, (service_id, plan_id, _plan) in enumerate(plans):
-        scenarios.provision(fuzzed, f"i{number + 1}", service_id=service_id, plan_id=plan_id, organization="here", space="here")
-        workers.work_off()
-    for instance_id in ("i1", "i2"):
-        scenarios.bind(fuzzed, instance_id, service_id=None, plan_id=None)
-        workers.work_off()
-    scenarios.provision(fuzzed, "a/b%c d")
-    return Valid(plans, random.Random(budget.SEED))
+    workers.make(INSTANCES[:2], BINDINGS[0])
+    service_id, plan_id, _plan = Plans(fuzzed).of(INSTANCES[2])
+    scenarios.provision(fuzzed, INSTANCES[2], service_id=service_id, plan_id=plan_id, organization="here", space="here")
+    return Valid(Plans(fuzzed), random.Random(budget.SEED))
 
 
 class Sent:
@@ -98,6 +94,7 @@ class Sent:
 
     def check(self, wanted: int) -> None:
         """All were sent, and nothing was wrong."""
+        print(collections.Counter(self.statuses))
         assert not self.wrong, "\n".join([f"{len(self.wrong)} wrong answers", *self.wrong[:10], budget.told()])
         assert len(self.statuses) >= wanted, budget.told()
 
@@ -116,8 +113,7 @@ def test_unauthenticated_requests_are_refused_and_change_nothing(address: Addres
             sent.send(data, is_whole=False, wanted=_is_refusal)
         return data
 
-    _send_and_compare(database, send, budget.share("bytes") // 4)
-    sent.check(budget.share("bytes") // 4)
+    _send_and_compare(database, sent, send, budget.share("bytes") // 4)
 
 
 def test_malformed_requests_are_refused_and_change_nothing(address: Address, valid: Valid, database: Database) -> None:
@@ -129,19 +125,21 @@ def test_malformed_requests_are_refused_and_change_nothing(address: Address, val
         sent.send(message.written(), is_whole=message.is_whole, wanted=_is_refusal)
         return message.written()
 
-    _send_and_compare(database, send, budget.share("bytes") // 4)
-    sent.check(budget.share("bytes") // 4)
+    _send_and_compare(database, sent, send, budget.share("bytes") // 4)
 
 
 def _is_refusal(status: int) -> bool:
     return 400 <= status < 500
 
 
-def _send_and_compare(database: Database, send: Callable[[], bytes], wanted: int) -> None:
+def _send_and_compare(database: Database, sent: Sent, send: Callable[[], bytes], wanted: int) -> None:
     before = _all_rows(database)
     for _batch in range(-(-wanted // BATCH)):
-        batch = [send()[:1000] for _request in range(BATCH)]
-        assert _all_rows(database) == before, f"one of these had an effect: {batch}; {budget.told()}"
+        batch = [send()[:500] for _request in range(BATCH)]
+        if _all_rows(database) != before:
+            sent.wrong.append(f"one of these had an effect: {batch}")
+            break
+    sent.check(wanted)
 
 
 def _all_rows(database: Database) -> dict[str, list[str]]:
@@ -157,13 +155,13 @@ def test_mutated_requests_are_answered(address: Address, valid: Valid, workers: 
     with workers.busily():
         for _request in range(wanted):
             data = valid.any().written()
-            if chance.random() < 0.3:
+            if chance.random() < 0.5:
                 sent.send(data, is_whole=True, wanted=lambda status: status < 500)
             else:
                 sent.send(messages.mutated(data, chance), is_whole=False, wanted=lambda status: status < 500)
     sent.check(wanted)
     succeeded = sum(1 for status in sent.statuses if status is not None and status < 300)
-    assert succeeded > 0.3 * wanted, f"{succeeded} of {wanted}; {budget.told()}"
+    assert succeeded > 0.25 * wanted, f"{succeeded} of {wanted}; {budget.told()}"
 
 
 def test_a_line_can_be_as_long_as_the_server_allows(address: Address) -> None:

@@ -1,8 +1,10 @@
 """The broker does what /openapi.json says, whatever is sent: status, content type, body; nothing without authentication, never a 5xx."""
 
+import contextlib
 from typing import Any
 
 import hypothesis
+import hypothesis.errors
 from hypothesis import strategies
 from schemathesis import Case
 from schemathesis.core.transport import Response
@@ -14,6 +16,8 @@ from tests.fuzz.described import Described
 SETTINGS = hypothesis.settings(
     database=None, deadline=None, phases=[hypothesis.Phase.generate], suppress_health_check=list(hypothesis.HealthCheck), print_blob=False
 )
+
+STEPS = 25
 
 
 def test_every_route_answers_as_described(described: Described) -> None:
@@ -30,6 +34,7 @@ def test_every_route_answers_as_described(described: Described) -> None:
     def send(case: Case) -> None:
         described.send(case)
 
+    described.begin()
     send()
     print(sorted(described.met.items()), described.counted.answers)
     assert not described.failures, described.report()
@@ -40,9 +45,10 @@ def test_every_route_answers_as_described(described: Described) -> None:
 def test_requests_that_follow_from_each_other_answer_as_described(described: Described) -> None:
     """The links of the document are followed: catalog, instance, bindings, last operations, removal."""
 
-    class Platform(described.schema.as_state_machine()):  # type: ignore[misc]
+    class Platform(described.schema.include(tag="osb").as_state_machine()):  # type: ignore[misc]
         def setup(self) -> None:
-            described.empty()
+            described.begin()
+            self.control.max_operations_per_source = STEPS  # else the catalog is fetched again and again when the links were followed twice
 
         def get_call_kwargs(self, case: Case) -> dict:
             return {"headers": described.headers}
@@ -54,11 +60,13 @@ def test_requests_that_follow_from_each_other_answer_as_described(described: Des
             described.check(case, response)
             described.go_on()
 
-    wanted = budget.share("stateful")
-    seed = budget.SEED
+    wanted, seed = budget.share("stateful"), budget.SEED
     while described.counted.requests < wanted:
+        scenarios = -(-(wanted - described.counted.requests) // STEPS)
         seeded = hypothesis.seed(seed)(type("Platform", (Platform,), {}))
-        seeded.run(settings=hypothesis.settings(SETTINGS, max_examples=5, stateful_step_count=30))
+        with contextlib.suppress(hypothesis.errors.Flaky):  # operations have other ids each time; what is wrong is in described.failures
+            seeded.run(settings=hypothesis.settings(SETTINGS, max_examples=scenarios, stateful_step_count=STEPS))
+        print("RUN", described.counted.requests)
         seed += 1
     print(sorted(described.met.items()), described.counted.answers)
     assert not described.failures, described.report()

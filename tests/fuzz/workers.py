@@ -11,10 +11,11 @@ from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 from apb_broker.lifecycle.outcomes import Result
 from tests import scenarios
+from tests.fuzz.sensible import Plans
 
 SUCCESS, FAILED = scenarios.SUCCESS, Result("failed", message="it was told to fail")
 LOST = Result("lost", message="it was told to be lost")
-ENDS = [SUCCESS] * 7 + [FAILED] * 2 + [LOST]
+ENDS = [SUCCESS] * 8 + [FAILED, LOST]
 HELD = 3
 
 
@@ -28,11 +29,21 @@ class Workers:
         """After the database was emptied."""
         self._held.clear()
 
+    def make(self, instance_ids: list[str], binding_id: str) -> None:
+        """Instances with a binding each."""
+        plans = Plans(self._broker)
+        for instance_id in instance_ids:
+            service_id, plan_id, _plan = plans.of(instance_id)
+            scenarios.provision(self._broker, instance_id, service_id=service_id, plan_id=plan_id, organization="here", space="here")
+            self.work_off()
+            scenarios.bind(self._broker, instance_id, binding_id, service_id=None, plan_id=None)
+            self.work_off()
+
     def work_a_little(self, chance: random.Random) -> None:
         """Claims some of what is due, ends some of what was claimed."""
-        if len(self._held) < HELD and chance.random() < 0.6:
+        for _worker in range(HELD):
             self._claim()
-        if self._held and chance.random() < 0.6:
+        while self._held and chance.random() < 0.6:
             self._end(self._held.pop(chance.randrange(len(self._held))), chance.choice(ENDS))
 
     def work_off(self) -> bool:
@@ -60,9 +71,11 @@ class Workers:
         finally:
             over.set()
             thread.join(30)
+            while self.work_off():
+                pass
 
     def _claim(self) -> None:
-        if (work := operations.claim(self._broker, "worker")) is not None:
+        if len(self._held) < HELD and (work := operations.claim(self._broker, "worker")) is not None:
             self._held.append(work)
 
     def _end(self, work: Work, result: Result) -> None:
