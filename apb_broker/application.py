@@ -1,8 +1,6 @@
 """The Flask application of one broker: its two interfaces, and what holds for every request."""
 
 from dataclasses import replace
-from http import HTTPStatus
-from typing import Any
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -10,7 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from apb_broker import admin, osb
 from apb_broker.catalog.config import Config
 from apb_broker.lifecycle.broker import Broker
-from apb_broker.web import authentication, errors, paths, slices
+from apb_broker.web import authentication, errors, health, metrics, paths, requestlog, slices
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -22,6 +20,8 @@ def create(broker: Broker, config: Config) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     parts = {name: replace(broker, catalog=broker.catalog.slice(part.services)) for name, part in config.brokers.items()}
     app.extensions["apb"] = {None: broker, **parts}
+    requestlog.register(app)
+    metrics.register(app)
     errors.register(app)
     authentication.register(app, config)
     slices.register(app, parts)
@@ -30,11 +30,5 @@ def create(broker: Broker, config: Config) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]
     osb.register(app)
     admin.register(app)
-
-    @app.get("/livez")
-    def live() -> tuple[dict[str, Any], int]:
-        """Whether this process can do its work: the database answers."""
-        broker.database.ping()
-        return {"status": "ok"}, HTTPStatus.OK
-
+    app.register_blueprint(health.blueprint)
     return app

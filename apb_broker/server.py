@@ -1,12 +1,15 @@
 """`apb serve`: the web processes, by gunicorn."""
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from apb_broker import application, assembly
+from apb_broker import assembly
 from apb_broker.catalog.config import Config
 from apb_broker.https import Https
 
@@ -19,6 +22,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, state_dir: Path | None, database_url: str, config: Config) -> None:
         self._state_dir, self._database_url, self._config = state_dir, database_url, config
+        self._metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="apb-metrics-")
         super().__init__()
 
     def load_config(self) -> None:
@@ -35,6 +39,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "loglevel": "warning",
             "control_socket_disable": True,
             "forwarded_allow_ips": "",  # who stands behind a proxy is the application's question; the environment has no say
+            "on_exit": lambda _arbiter: shutil.rmtree(self._metrics, ignore_errors=True),
             **self._tls(),
         }
         for name, value in options.items():
@@ -48,6 +53,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         """The application of one worker process."""
+        from apb_broker import application  # late: prometheus_client looks at the environment when it is imported
+
         assembled = assembly.assemble(self._state_dir, self._database_url)
         return application.create(assembled.broker, assembled.config)
 

@@ -244,7 +244,7 @@ def _answers(host: str, port: int, *, has_tls: bool) -> bool:
     if has_tls:
         connection = http.client.HTTPSConnection(host, port, timeout=HTTP_SECONDS, context=_unchecked())
     try:
-        connection.request("GET", "/livez")
+        connection.request("GET", "/readyz")
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

@@ -14,8 +14,8 @@ import pytest
 
 from apb_broker.machine import configuration
 from apb_broker.machine.state import StateDirectory
-from tests import certificates
-from tests.e2e.machine import free_port, wait
+from tests import certificates, ports
+from tests.e2e.machine import wait
 
 APB = [sys.executable, "-m", "apb_cli.main"]
 
@@ -48,7 +48,7 @@ class Server:
     def answers(self) -> bool:
         """Whether it is up."""
         try:
-            return self.get("/livez").status_code == httpx.codes.OK
+            return self.get("/readyz").status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 
@@ -72,7 +72,7 @@ def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A server on a configuration as `apb up` writes it, with TLS added."""
     state = StateDirectory(tmp_path_factory.mktemp("https") / "s")
     state.create()
-    port = free_port()
+    port = ports.free()
     certificates.write(state.root)
     made = configuration.APB_YML.format(listen=f"127.0.0.1:{port}", ports="31000-31004", directory=json.dumps(str(state.host)))
     state.config_file.touch(0o600)
