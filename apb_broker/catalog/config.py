@@ -293,7 +293,7 @@ class Config(Model):
     tls: Tls | None = None
     listen: str = "127.0.0.1:8780"
     users: Annotated[list[User], Field(min_length=1)]
-    brokers: Annotated[dict[Annotated[str, Field(pattern=NAME)], BrokerSlice], Field(description="Parts of the catalog, by name")] = {}
+    brokers: Annotated[dict[Annotated[str, Field(pattern=NAME)], BrokerSlice], Field(description="Slices of the catalog, by name")] = {}
     services_path: list[FilePath] = []
     roles: list[Role]
     targets: dict[Annotated[str, Field(pattern=NAME)], AnyTarget]
