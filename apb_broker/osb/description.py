@@ -15,7 +15,7 @@ HEADERS = (
 ASYNC = Parameter(
     "accepts_incomplete",
     "`true`: the platform polls until the work is done. Without it bindings are made and removed within the request; instances never are",
-    schema={"anyOf": [{"const": "true"}, {"type": "string"}]},
+    schema={"type": "string", "examples": ["true"]},
 )
 HINTS = (Parameter("service_id", "The instance's service", schema=ID), Parameter("plan_id", "The instance's plan", schema=ID))
 NEEDED = tuple(Parameter(hint.name, hint.description, schema=ID, required=True) for hint in HINTS)

@@ -25,7 +25,7 @@ offers:
   - {{plan: redis/redis-standard, mode: host, targets: [local]}}
   - {{plan: redis/redis-tenant, mode: shared, targets: [shared]}}
   - {{plan: postgresql/postgresql-tenant, mode: shared, targets: [shared], binding_expiry: {{after_seconds: 86400, renew_seconds: 3600}}}}
-settings: {{sync_wait_seconds: 10}}
+settings: {{sync_wait_seconds: 10, failed_logins_per_minute: 100000}}
 """
 AUTHORIZATION = {"Authorization": "Basic " + base64.b64encode(b"admin:secret of the operator").decode()}
 

@@ -21,7 +21,7 @@ from tests.fuzz.workers import Workers
 REFUSALS = ["400", "401", "403", "404", "405", "409", "410", "412", "413", "422", "429"]
 CONFIG = {
     "seed": budget.SEED,
-    "phases": {"stateful": {"inference": {"algorithms": []}}},  # the document's own links, no guesses
+    "phases": {"stateful": {"inference": {"algorithms": []}, "generation": {"mode": "positive"}}},  # the document's own links, to get far
     "checks": {
         # What a plan takes is not in the document, so what fits it may be refused.
         "positive_data_acceptance": {"enabled": False},
@@ -83,6 +83,10 @@ class Described:
         self.prepare(case)
         self.check(case, case.call(headers=self.headers))
         self.go_on()
+
+    def succeeded(self) -> set[str]:
+        """The operationIds that were answered with a 2xx at least once."""
+        return {operation for operation, status in self.met if status < 300}
 
     def report(self) -> str:
         """What went wrong, and how to have it again."""

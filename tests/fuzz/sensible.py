@@ -92,7 +92,7 @@ class Sense:
             query["wait"] = 0  # nothing would be learned by waiting
         if _is_negated(case, ParameterLocation.QUERY):
             return
-        if case.method in ("PUT", "PATCH", "DELETE") and chance.random() < 0.8:
+        if case.method in ("PUT", "PATCH", "DELETE") and chance.random() < 0.93:
             query["accepts_incomplete"] = "true"
         if "service_id" in query and chance.random() < 0.7:
             query["service_id"], query["plan_id"], _plan = chance.choice(self._plans.all)
@@ -130,8 +130,8 @@ class Sense:
                 body.pop("plan_id", None)
         if chance.random() < 0.8:
             body["context"] = chance.choice(CONTEXTS)
-        if "maintenance_info" in body and chance.random() < 0.8:
-            body["maintenance_info"] = {"version": chance.choice(["1.0.0", "1.0.0", "2.0.0"])}
+        if "maintenance_info" in body and chance.random() < 0.95:
+            body["maintenance_info"] = {"version": chance.choice(["1.0.0"] * 7 + ["2.0.0"])}
 
     def _bind(self, body: dict[str, Any], service_id: str, plan_id: str, chance: random.Random) -> None:
         body |= {"service_id": service_id, "plan_id": plan_id, "parameters": chance.choice(BIND_PARAMETERS)}

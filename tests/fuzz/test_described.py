@@ -36,10 +36,11 @@ def test_every_route_answers_as_described(described: Described) -> None:
 
     described.begin()
     send()
-    print(sorted(described.met.items()), described.counted.answers)
+    print(described.report())
     assert not described.failures, described.report()
     assert described.counted.requests >= wanted, described.report()
     assert described.counted.share_of_success > 0.2, described.report()
+    assert len(described.succeeded()) > 12, described.report()
 
 
 def test_requests_that_follow_from_each_other_answer_as_described(described: Described) -> None:
@@ -66,8 +67,8 @@ def test_requests_that_follow_from_each_other_answer_as_described(described: Des
         seeded = hypothesis.seed(seed)(type("Platform", (Platform,), {}))
         with contextlib.suppress(hypothesis.errors.Flaky):  # operations have other ids each time; what is wrong is in described.failures
             seeded.run(settings=hypothesis.settings(SETTINGS, max_examples=scenarios, stateful_step_count=STEPS))
-        print("RUN", described.counted.requests)
         seed += 1
-    print(sorted(described.met.items()), described.counted.answers)
+    print(described.report())
     assert not described.failures, described.report()
     assert described.counted.share_of_success > 0.3, described.report()
+    assert len(described.succeeded()) > 7, described.report()

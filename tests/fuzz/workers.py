@@ -41,8 +41,8 @@ class Workers:
 
     def work_a_little(self, chance: random.Random) -> None:
         """Claims some of what is due, ends some of what was claimed."""
-        for _worker in range(HELD):
-            self._claim()
+        while len(self._held) < HELD and self._claim():
+            pass
         while self._held and chance.random() < 0.6:
             self._end(self._held.pop(chance.randrange(len(self._held))), chance.choice(ENDS))
 
@@ -74,9 +74,10 @@ class Workers:
             while self.work_off():
                 pass
 
-    def _claim(self) -> None:
-        if len(self._held) < HELD and (work := operations.claim(self._broker, "worker")) is not None:
-            self._held.append(work)
+    def _claim(self) -> bool:
+        work = operations.claim(self._broker, "worker")
+        self._held += [] if work is None else [work]
+        return work is not None
 
     def _end(self, work: Work, result: Result) -> None:
         if work.kind == "bind" and result is SUCCESS:
