@@ -10,7 +10,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from apb_broker import assembly
-from apb_broker.catalog.config import Config
+from apb_broker.catalog.config import Config, credentials_of
 from apb_broker.https import Https
 
 WORKERS = 2
@@ -63,7 +63,6 @@ class Server(BaseApplication):  # type: ignore[misc]
 def serve(state_dir: Path | None = None) -> None:
     """Serves until SIGTERM."""
     assembled = assembly.assemble(state_dir)  # says what is wrong before any process is started
-    for user in assembled.config.users:
-        user.credential()
+    credentials_of(assembled.config.users)
     assembled.broker.database.close()
     Server(state_dir, assembled.database_url, assembled.config).run()
