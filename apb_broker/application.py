@@ -19,9 +19,9 @@ def create(broker: Broker, config: Config) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["apb"] = broker
-    paths.register(app)
     errors.register(app)
     authentication.register(app, config.users)
+    paths.register(app)
     osb.register(app)
     admin.register(app)
 

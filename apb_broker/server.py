@@ -24,7 +24,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": self._listen,
             "workers": WORKERS,
             "threads": THREADS,
-            "worker_class": "gthread",
+            "worker_class": "apb_broker.web.malformed.Worker",
             "graceful_timeout": 60,
             "timeout": 60,
             "proc_name": "apb-serve",
