@@ -1,5 +1,6 @@
 """Ids: of any character, percent-encoded where they have to be (OSB 2.17, "URL Properties")."""
 
+import re
 from urllib.parse import quote
 
 import pytest
@@ -87,3 +88,11 @@ def test_guid_beyond_its_limit_is_400(platform: Platform, field: str) -> None:
     """URL Properties: the limit of ids is also that of the guids beside them."""
     answer = platform.put(**{field: "x" * 801})
     assert (answer.status_code, f"{field}: expected at most 800 bytes" in answer.json["description"]) == (400, True)
+
+
+def test_ids_of_ours_need_no_encoding(platform: Platform) -> None:
+    """URL Properties: unreserved characters are recommended for services, plans and operations, which are ours to name."""
+    platform.ready()
+    operations = [answer.json["operation"] for answer in (platform.bind(), platform.put("i2"), platform.unbind())]
+    for value in (*platform.ids.values(), *operations):
+        assert re.fullmatch(r"[A-Za-z0-9._~-]+", value)

@@ -210,3 +210,15 @@ def test_templates_in_tenants_values_stay_strings(platform: Platform) -> None:
     assert work.variables["apb_parameters"]["password"] == evil
     assert work.variables["apb_instance"]["context"]["instance_name"] == evil
     assert platform.put("i2", parameters={"host": evil}).status_code == 400
+
+
+def test_fields_of_our_own_have_our_prefix(platform: Platform) -> None:
+    """Vendor Extension Fields: whatever is not of the specification begins with apb_, so that it never meets a field of a later one."""
+    known = {"dashboard_url", "operation", "metadata", "service_id", "plan_id", "parameters", "maintenance_info", "state", "description"}
+    known |= {"credentials", "endpoints"}
+    answers = [platform.put(), platform.poll()]
+    scenarios.run(platform.broker)
+    platform.bound()
+    answers += [platform.fetch(), platform.patch(), platform.bind(), platform.fetch("i1", "b1"), platform.delete()]
+    for answer in answers:
+        assert all(name.startswith("apb_") for name in answer.json.keys() - known), answer.json
