@@ -27,6 +27,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "worker_class": "apb_broker.web.malformed.Worker",
             "graceful_timeout": 60,
             "timeout": 60,
+            "limit_request_line": 8190,  # two ids of the longest kind, percent-encoded, and a query
             "proc_name": "apb-serve",
             "accesslog": None,
             "loglevel": "warning",

@@ -23,7 +23,8 @@ def test_unknown_route_is_a_json_404(platform: Platform, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/v2/catalog"), ("POST", INSTANCE), ("PATCH", "/v2/service_instances/i1/last_operation")]
+    ("method", "path"),
+    [("POST", "/v2/catalog"), ("OPTIONS", "/v2/catalog"), ("POST", INSTANCE), ("PATCH", "/v2/service_instances/i1/last_operation")],
 )
 def test_wrong_method_is_a_json_405(platform: Platform, method: str, path: str) -> None:
     """Service Broker Errors: the same for a method that a route does not have; Allow says which it has."""

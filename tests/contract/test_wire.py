@@ -76,7 +76,7 @@ MALFORMED = {
     "target": (b"GET http://[ HTTP/1.1\r\n" + HEAD + b"\r\n", 400),
     "target of another kind": (b"GET * HTTP/1.1\r\n" + HEAD + b"\r\n", 400),
     "target that is no text": (b"GET /v2/%ff%fe HTTP/1.1\r\n" + HEAD + b"\r\n", 400),
-    "target that is too long": (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n", 414),
+    "target that is too long": (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n", 414),
     "header": (b"GET /v2/catalog HTTP/1.1\r\n" + HEAD + b"no header\r\n\r\n", 400),
     "header that is too long": (b"GET /v2/catalog HTTP/1.1\r\n" + HEAD + b"X: " + b"x" * 9000 + b"\r\n\r\n", 431),
     "length": (PUT + b"Content-Length: -1\r\n\r\n", 400),
@@ -104,6 +104,14 @@ def test_id_arrives_as_it_was_encoded(port: int, encoded: str) -> None:
     names = {"a%2Fb": "a/b", "a%252Fb": "a%2Fb", "..%2f..": "../..", "%E7%BC%93": "缓"}
     assert ask(port, operation)[0] == 404
     assert ask(port, fetched)[2] == {"description": f"instance {names[encoded]} does not exist"}
+
+
+def test_id_of_the_longest_kind_fits_into_a_request(port: int) -> None:
+    """URL Properties: whatever its characters are, twice in a path, with a query behind it."""
+    longest = "%E7%BC%93" * 266 + "xx"
+    query = "service_id=e613f7f5-a211-4a59-b5ac-c67788a997b8&plan_id=62458eb8-2798-4833-a4a9-7d7515e9d5b5&accepts_incomplete=true"
+    line = f"DELETE /v2/service_instances/{longest}/service_bindings/{longest}?{query} HTTP/1.1\r\n"
+    assert ask(port, line.encode() + HEAD + b"\r\n")[0] == 410
 
 
 def test_catalog_is_not_sent_again_over_the_wire(port: int) -> None:
