@@ -32,9 +32,10 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": self._config.listen,
             "workers": WORKERS,
             "threads": THREADS,
-            "worker_class": "gthread",
+            "worker_class": "apb_broker.web.malformed.Worker",
             "graceful_timeout": 60,
             "timeout": 60,
+            "limit_request_line": 8190,  # two ids of the longest kind, percent-encoded, and a query
             "proc_name": "apb-serve",
             "accesslog": None,
             "loglevel": "warning",
