@@ -19,6 +19,7 @@ def create(broker: Broker, config: Config) -> Flask:
     """An application that parses and renders; the rules are `broker`'s."""
     app = Flask("apb_broker", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # a method that no route has is a 405 in JSON, this one too
     app.json.sort_keys = False  # type: ignore[attr-defined]
     parts = {name: replace(broker, catalog=broker.catalog.slice(part.services)) for name, part in config.brokers.items()}
     app.extensions["apb"] = {None: broker, **parts}

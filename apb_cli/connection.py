@@ -98,7 +98,7 @@ def open_to_others(path: Path) -> errors.Usage:
 def _local(path: Path) -> Connection:
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
-        ca_file = Path(given["ca_file"]) if given.get("ca_file") else None
+        ca_file = path.parent / given["ca_file"] if given.get("ca_file") else None
         return Connection(_checked(given["url"]), given["username"], given["password"], ca_file)
     except FileNotFoundError as error:
         raise errors.Unreachable(

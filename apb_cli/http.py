@@ -138,8 +138,7 @@ class Client:
         try:
             response = self._http.request(method, self.url + path, params=given, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            reason = str(error) or "no connection in time"
-            raise errors.Unreachable(f"cannot reach the broker at {self.url} ({reason}). Is `apb up` running?") from error
+            raise errors.Unreachable(f"cannot reach the broker at {self.url} {_cure(str(error) or 'no connection in time')}") from error
         except httpx.InvalidURL as error:
             raise errors.Usage(f"the URL of the broker cannot be used: {error}") from error
         except httpx.HTTPError as error:
@@ -170,6 +169,11 @@ class Client:
         if not description:
             return errors.Unreachable(f"{self.url} does not answer as an apb broker does (status {status}): is the URL right?")
         return errors.NotFound(said) if status in (404, 410) else errors.Refused(said)
+
+
+def _cure(reason: str) -> str:
+    is_distrusted = "CERTIFICATE_VERIFY_FAILED" in reason
+    return f"({reason}). " + ("--ca-file or APB_CA_FILE names who vouches for it." if is_distrusted else "Is `apb up` running?")
 
 
 def _authorities(ca_file: Path | None) -> ssl.SSLContext:

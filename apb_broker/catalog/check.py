@@ -75,11 +75,14 @@ def _unusable_secrets(config: Config) -> Iterator[str]:
     readers += [target.password for target in config.targets.values() if isinstance(target, SharedTarget)]
     if config.tls is not None:
         readers.append(partial(certificates.load, config.tls, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)))
+    readers.append(partial(configuration.credentials_of, config.users))
+    found: dict[str, None] = {}
     for read in readers:
         try:
             read()
         except ConfigError as error:
-            yield str(error)
+            found[str(error)] = None
+    yield from found
 
 
 def _unusual_hashes(config: Config) -> Iterator[str]:

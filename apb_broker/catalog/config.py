@@ -9,7 +9,7 @@ import ipaddress
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -344,6 +344,18 @@ def load(path: Path) -> Config:
     return config.model_copy(
         update={"targets": {name: target.model_copy(update={"name": name}) for name, target in config.targets.items()}}
     )
+
+
+def credentials_of(users: Iterable[User]) -> dict[str, credentials.Credential]:
+    """What users log in with, by name. Raises ConfigError for a file that is unusable, and for a token of two users."""
+    found: dict[str, credentials.Credential] = {}
+    for user in users:
+        credential = user.credential()
+        same = next((name for name, other in found.items() if isinstance(credential, credentials.Token) and other == credential), None)
+        if same is not None and user.token_file is not None:
+            raise ConfigError(user.token_file, [f"the token of user '{user.name}' is that of user '{same}', too: give each its own"])
+        found[user.name] = credential
+    return found
 
 
 def split_address(value: str) -> tuple[str, int]:

@@ -1,51 +1,49 @@
-"""Request bodies: unknown fields are ignored, missing or malformed ones are named in a 400 (OSB 2.17, "Vendor Extension Fields")."""
+"""Request bodies: unknown fields are ignored, missing or malformed ones are named in a 400 (OSB 2.17, "Vendor Extension Fields").
+
+What the database cannot hold is malformed too (`web.values`). Whatever a model checks beyond its fields stands in its JSON Schema too.
+"""
 
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 from flask import request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from apb_broker.web import values
 from apb_broker.web.errors import HttpError
 
-NUL_FREE: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}  # `read` sees to it
-KEPT: dict[str, Any] = {**NUL_FREE, "maxLength": values.MAX_BYTES}
+CONTEXT_TEXTS = ("platform", "organization_guid", "space_guid", "instance_name", "binding_name")
+STORABLE: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
+SHORT: dict[str, Any] = {**STORABLE, "maxLength": values.MAX_NAME_BYTES}
 
 
-def _short(value: str, name: str = "this") -> str:
-    if len(value.encode()) > values.MAX_BYTES:
-        raise PydanticCustomError("too_long", f"{name} is longer than {values.MAX_BYTES} bytes")
-    return value
+def _with_texts(context: dict[str, Any]) -> dict[str, Any]:
+    """What is read of a context is text; anything else there is the platform's own."""
+    for name in CONTEXT_TEXTS:
+        value = context.get(name)
+        if not isinstance(value, str | None):
+            raise ValueError(f"{name} should be a string")
+        try:
+            values.require_short(value or "")
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return context
 
 
-NonEmpty = Annotated[str, Field(min_length=1, json_schema_extra=NUL_FREE)]
-Kept = Annotated[str, Field(min_length=1, json_schema_extra=KEPT), AfterValidator(_short)]
+NonEmpty = Annotated[str, Field(min_length=1, json_schema_extra=STORABLE)]
+Name = Annotated[str, Field(min_length=1, json_schema_extra=SHORT), AfterValidator(values.require_short)]
+Context = Annotated[
+    dict[str, Any],
+    AfterValidator(_with_texts),
+    WithJsonSchema({"type": "object", "properties": {name: {**SHORT, "type": ["string", "null"]} for name in CONTEXT_TEXTS}}),
+]
 
 
 class Body(BaseModel):
     """What all bodies share."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
-
-
-def _looked_at(context: dict[str, Any]) -> dict[str, Any]:
-    for name in LOOKED_AT:
-        value = context.get(name)
-        if value is not None and not isinstance(value, str):
-            raise PydanticCustomError("no_text", f"{name} is not text")
-        _short(value or "", name)
-    return context
-
-
-LOOKED_AT = ("platform", "instance_name", "binding_name")  # of a context; the rest is kept as it is
-Context = Annotated[
-    dict[str, Any],
-    AfterValidator(_looked_at),
-    WithJsonSchema({"type": "object", "properties": {name: {**KEPT, "type": ["string", "null"]} for name in LOOKED_AT}}),
-]
 
 
 class MaintenanceInfo(Body):
@@ -65,8 +63,8 @@ class ProvisionBody(Body):
 
     service_id: NonEmpty
     plan_id: NonEmpty
-    organization_guid: Kept
-    space_guid: Kept
+    organization_guid: Name
+    space_guid: Name
     context: Context | None = None
     parameters: dict[str, Any] | None = None
     maintenance_info: MaintenanceInfo | None = None
@@ -113,7 +111,10 @@ Model = TypeVar("Model", bound=Body)
 
 
 def read(model: type[Model]) -> Model:
-    """The request's body as that model. Raises a 400 that names the field."""
+    """The request's body as that model. Raises a 400 that names the field, a 415 for an encoding that is not spoken here."""
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding: expected none, not {encoding}: send the body as it is")
     if request.mimetype not in ("", "application/json"):
         raise HttpError(HTTPStatus.BAD_REQUEST, f"Content-Type: expected application/json, not {request.mimetype}")
     try:
@@ -127,20 +128,24 @@ def read(model: type[Model]) -> Model:
     except ValidationError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, "; ".join(_sentence(problem) for problem in error.errors())) from error
     for name in body.model_fields_set:  # what is ignored may hold anything
-        values.require_storable(getattr(body, name), name)
+        values.require_storable(getattr(body, name), f"body.{name}", depth=1)
     return body
 
 
 def _data() -> bytes:
-    """The body as it came. Raises a 400 when it did not come whole, a 413 when it is too large."""
     try:
-        return request.get_data()
+        data = request.get_data()
     except HTTPException:
-        raise
-    except Exception as error:  # the server's own kinds: it reads the body from the connection only now, and finds chunks that are none
-        raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not what its headers say it is") from error
+        raise  # too large, or the platform went away
+    except Exception as error:  # what the server calls malformed chunks is its own affair
+        raise HttpError(HTTPStatus.BAD_REQUEST, "the body cannot be read to its end") from error
+    # Of a body whose length is not told, werkzeug reads as much as is allowed and says nothing of the rest.
+    if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
+        raise RequestEntityTooLarge
+    return data
 
 
 def _sentence(problem: Any) -> str:
     field = ".".join(str(part) for part in problem["loc"])
-    return f"{field}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    message = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
+    return f"{field}: {message[0].lower()}{message[1:]}"

@@ -26,7 +26,7 @@ def register(app: Flask) -> None:
             return
         served = ", ".join(broker().settings.api_versions)
         version = request.headers.get(VERSION)
-        if version is None:
+        if not version:
             status = HTTPStatus(broker().settings.missing_version_status)
             raise HttpError(status, f"the header {VERSION} is missing: send one of {served}")
         if version not in VERSIONS or version not in broker().settings.api_versions:

@@ -30,6 +30,7 @@ def catalog() -> Response:
     response = jsonify(versions.catalog(broker().catalog.osb(), headers.version()))
     response.add_etag()
     response.cache_control.no_cache = True
+    response.vary.add(headers.VERSION)
     response.make_conditional(request)
     return response
 
@@ -146,8 +147,12 @@ def fetch_binding(instance_id: str, binding_id: str) -> dict[str, Any]:
 @blueprint.delete(BINDING)
 def unbind(instance_id: str, binding_id: str) -> Response:
     """Unbinding: later where the platform can wait, else within this request."""
-    _require_query("service_id", "plan_id")
     wanted = Unbind(headers.caller(), instance_id, binding_id)
+    try:
+        _require_query("service_id", "plan_id")
+    except HttpError:
+        bindings.require(broker(), wanted.caller, instance_id, binding_id)  # that it is gone counts before what the query lacks
+        raise
     if _accepts_incomplete():
         return _accepted(bindings.unbind(broker(), wanted))
     with _waiter():

@@ -7,11 +7,11 @@ from typing import Any
 
 VERSIONS = ("2.13", "2.14", "2.15", "2.16", "2.17")
 
-SERVICE_FIELDS = {"instances_retrievable": "2.14", "bindings_retrievable": "2.14", "allow_context_updates": "2.16"}
+SERVICE_FIELDS = {"instances_retrievable": "2.14", "bindings_retrievable": "2.14", "allow_context_updates": "2.15"}
 PLAN_FIELDS = {"maintenance_info": "2.15", "maximum_polling_duration": "2.15", "plan_updateable": "2.15", "binding_rotatable": "2.17"}
 BODY_FIELDS = {
     "endpoints": "2.15",
-    "maintenance_info": "2.15",
+    "maintenance_info": "2.16",
     "metadata": "2.16",
     "instance_usable": "2.16",
     "update_repeatable": "2.16",
@@ -25,12 +25,15 @@ def body(found: dict[str, Any], version: str) -> dict[str, Any]:
 
 def catalog(found: dict[str, Any], version: str) -> dict[str, Any]:
     """The catalog as that version knows it."""
-    return {
-        "services": [
-            {**_known(service, SERVICE_FIELDS, version), "plans": [_known(plan, PLAN_FIELDS, version) for plan in service["plans"]]}
-            for service in found["services"]
-        ]
-    }
+    return {"services": [_service(service, version) for service in found["services"]]}
+
+
+def _service(service: dict[str, Any], version: str) -> dict[str, Any]:
+    plans = [_known(plan, PLAN_FIELDS, version) for plan in service["plans"]]
+    known = {**_known(service, SERVICE_FIELDS, version), "plans": plans}
+    if not all("plan_updateable" in plan for plan in plans):
+        known["plan_updateable"] = any(plan["plan_updateable"] for plan in service["plans"])  # all that old platforms look at
+    return known
 
 
 def _known(found: dict[str, Any], since: dict[str, str], version: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from flask import Flask, g, request
 
-from apb_broker.catalog.config import Config
+from apb_broker.catalog.config import Config, credentials_of
 from apb_broker.web import access, slices
 from apb_broker.web.errors import HttpError
 from apb_broker.web.failed_logins import FailedLogins
@@ -16,8 +16,11 @@ CHALLENGES = ['Basic realm="apb", charset="UTF-8"', 'Bearer realm="apb"']
 
 
 def register(app: Flask, config: Config) -> None:
-    """Before anything else of a request is looked at, its caller is known (`g.user`) and allowed. Register it before other such steps."""
-    logins = Logins(config.users, FailedLogins(config.settings.failed_logins_per_minute))
+    """Before anything else of a request is looked at, its caller is known (`g.user`) and allowed. Register it before other such steps.
+
+    Raises ConfigError when what a user logs in with is unusable.
+    """
+    logins = Logins(credentials_of(config.users), FailedLogins(config.settings.failed_logins_per_minute))
     rights = access.rights(config)
 
     @app.before_request

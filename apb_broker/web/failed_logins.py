@@ -22,7 +22,7 @@ def place_of(address: str) -> str:
         return address[:MAX_PLACE_CHARACTERS]
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
+    return str(found.ipv4_mapped or ipaddress.IPv6Network((int(found), 64), strict=False))
 
 
 @dataclass

@@ -4,16 +4,15 @@ Plain Python: what a request is, and how a refusal is answered, is left to `auth
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from apb_broker.catalog import credentials
-from apb_broker.catalog.config import User
 from apb_broker.web.failed_logins import FailedLogins, place_of
 from apb_broker.web.verified_logins import Login, VerifiedLogins
 
-CHECKS_AT_ONCE = 2  # 64 MiB each
+CHECKS_AT_ONCE = 2  # 19 MiB each, if the operator's hashes are usual ones
 CHECKS_WAITING = 10  # the other threads are for those who were found good
 MAX_NAME_CHARACTERS = 64  # as many as names of users have
 
@@ -33,17 +32,22 @@ class TooMany(Exception):
 
 
 class Logins:
-    """The operator's users, as they log in. Raises ConfigError when a user's file is unusable."""
+    """The operator's users by name, with what they log in with."""
 
-    def __init__(self, users: Iterable[User], failed: FailedLogins, check: Callable[[str, str], bool] = credentials.is_password_of) -> None:
+    def __init__(
+        self,
+        users: Mapping[str, credentials.Credential],
+        failed: FailedLogins,
+        check: Callable[[str, str], bool] = credentials.is_password_of,
+    ) -> None:
         self._failed, self._check = failed, check
         self._verified = VerifiedLogins()
         self._hashes: dict[str, str] = {}
         self._nobodys = credentials.unmatchable_hash()
         self._checks = threading.BoundedSemaphore(CHECKS_AT_ONCE)
         self._queue = threading.BoundedSemaphore(CHECKS_AT_ONCE + CHECKS_WAITING)
-        for user in users:
-            self._learn(user.name, user.credential())
+        for name, credential in users.items():
+            self._learn(name, credential)
 
     def _learn(self, name: str, credential: credentials.Credential) -> None:
         """Passwords and tokens that are known need no check later; only what is known by its hash does."""

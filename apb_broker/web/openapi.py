@@ -34,6 +34,7 @@ REFUSALS = {
     HTTPStatus.GONE: "There is nothing of that id (any more)",
     HTTPStatus.PRECONDITION_FAILED: "The header names a version of the protocol that is not served",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is encoded (Content-Encoding)",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Not supported, not possible now, or only later: `error` says which",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many failed logins; Retry-After says when to try again",
 }
@@ -44,7 +45,7 @@ SECURITY_SCHEMES = {
 }
 
 OF_ALL = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}  # wherever somebody has to be known
-OF_BODIES = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+OF_BODIES = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
 HEADERS = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "How to say who asks"},
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds"},

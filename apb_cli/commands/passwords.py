@@ -9,7 +9,6 @@ from apb_cli import errors
 from apb_cli.output import Output
 
 PANEL = "Run a broker"
-MAX_CHARACTERS = 4096
 
 
 def register(app: typer.Typer) -> None:
@@ -19,11 +18,12 @@ def register(app: typer.Typer) -> None:
 
 def hash_password() -> None:
     """Print the argon2id hash of a password, for a user's `password_file`. The password is asked for, or read from stdin."""
-    password = _asked() if sys.stdin.isatty() else _piped()
-    if not password or len(password) > MAX_CHARACTERS:
-        raise errors.Usage(f"the password is {'too long' if password else 'empty'}: expected 1 to {MAX_CHARACTERS} characters")
-    from apb_broker.catalog import credentials
+    from apb_broker.catalog import credentials, secret_files
 
+    password = _asked() if sys.stdin.isatty() else _piped()
+    if not password or len(password) > secret_files.MAX_CHARACTERS:
+        wrong = "too long" if password else "empty"
+        raise errors.Usage(f"the password is {wrong}: expected 1 to {secret_files.MAX_CHARACTERS} characters")
     Output().line(credentials.hash_password(password))
 
 

@@ -121,11 +121,12 @@ def test_admin_file_of_a_server_with_tls_names_https(server: Server) -> None:
     """So that the client finds it; who vouches for it is said by an option, a variable, or in that file."""
     admin = json.loads(server.state.admin_file.read_text())
     assert admin["url"] == server.url
-    assert server.apb("marketplace").returncode == 5  # nobody vouches for the certificate
+    distrusted = server.apb("marketplace")
+    assert (distrusted.returncode, "--ca-file or APB_CA_FILE names who vouches for it" in distrusted.stderr) == (5, True)
     for words, environment in ((["--ca-file", str(server.certificate_file)], {}), ([], {"APB_CA_FILE": str(server.certificate_file)})):
         found = server.apb("marketplace", *words, **environment)
         assert (found.returncode, "redis-standard" in found.stdout) == (0, True), found.stderr
-    server.state.admin_file.write_text(json.dumps({**admin, "ca_file": str(server.certificate_file)}))
+    server.state.admin_file.write_text(json.dumps({**admin, "ca_file": server.certificate_file.name}))
     try:
         assert server.apb("marketplace").returncode == 0
     finally:
@@ -156,3 +157,19 @@ def test_forwarding_headers_are_no_business_of_the_server(server: Server) -> Non
     for headers in ({"SCRIPT_NAME": "/v2"}, {"PATH_INFO": "/livez"}, {"X-Forwarded-For": "192.0.2.1"}, {"REMOTE_USER": "admin"}):
         answer = httpx.get(server.url + "/v2/catalog", headers=headers, verify=server.context(), trust_env=False)
         assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(("file", "said"), [("admin.password", "lets others read a password"), ("server.key", "lets others read a key")])
+def test_unusable_secrets_are_told_before_the_start(tmp_path: Path, file: str, said: str) -> None:
+    """One sentence, no process of gunicorn's."""
+    state = StateDirectory(tmp_path / "s")
+    state.create()
+    certificates.write(state.root)
+    made = configuration.APB_YML.format(listen="127.0.0.1:1", ports="31000-31004", directory=json.dumps(str(state.host)))
+    state.config_file.write_text(made + "tls: {certificate_file: server.crt, key_file: server.key}\n")
+    configuration.first_configuration(state)
+    state.keep_database_url("postgresql://127.0.0.1:1/none")
+    (state.root / file).chmod(0o644)
+    refused = Server(state, 1).apb("serve")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == f"apb: {state.root / file}: mode 0644 {said}: chmod 600 {state.root / file}\n"

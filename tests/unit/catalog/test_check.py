@@ -63,12 +63,24 @@ def test_check_finds_tls_that_cannot_be_used(report, good, tmp_path):
     assert "lets others read a key: chmod 600" in report(good).mistakes[0]
 
 
+def test_check_finds_a_token_of_two_users(report, good, tmp_path):
+    """One of them would act, and own, as the other."""
+    for name in ("a.token", "b.token"):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text("0123456789abcdefghij")
+        good["users"].append({"name": name[0], "token_file": name, "roles": ["platform"]})
+    (mistake,) = report(good).mistakes
+    assert mistake == f"{tmp_path}/b.token: the token of user 'b' is that of user 'a', too: give each its own"
+    (tmp_path / "b.token").write_text(credentials.token_digest("0123456789abcdefghij"))
+    assert report(good).mistakes == []
+
+
 def test_check_warns_of_hashes_that_cost_other_time(report, good, tmp_path):
     """It is the one thing that would tell which users exist."""
     usual = credentials.hash_password("hush-hush")
     (tmp_path / "admin.password").write_text(usual)
     assert (report(good).mistakes, report(good).warnings) == ([], [])
-    (tmp_path / "admin.password").write_text(usual.replace("t=3", "t=4"))
+    (tmp_path / "admin.password").write_text(usual.replace("t=2", "t=3"))
     (warning,) = report(good).warnings
     assert "users.0.password_file: the hash costs other time than those of `apb hash-password`" in warning
     assert usual[-20:] not in warning

@@ -10,27 +10,18 @@ from apb_broker.web import logins
 from apb_broker.web.failed_logins import FailedLogins
 from apb_broker.web.logins import Logins, TooMany, Wrong
 from apb_broker.web.verified_logins import Login
+from tests.e2e.machine import wait
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 HASH = credentials.hash_password("of hasher")
 TOKEN = "0123456789abcdefghij"
 
 
-class User:
-    """As apb.yml has them."""
-
-    def __init__(self, name, credential):
-        self.name, self._credential = name, credential
-
-    def credential(self):
-        return self._credential
-
-
-USERS = [
-    User("plain", credentials.Password("of plain")),
-    User("hasher", credentials.PasswordHash(HASH)),
-    User("bot", credentials.token(TOKEN)),
-]
+USERS = {
+    "plain": credentials.Password("of plain"),
+    "hasher": credentials.PasswordHash(HASH),
+    "bot": credentials.token(TOKEN),
+}
 
 
 class Site:
@@ -193,9 +184,7 @@ def test_checks_at_once_are_bounded():
         thread.start()
     for _ in range(logins.CHECKS_AT_ONCE):
         assert check.began.acquire(timeout=30)
-    give_up = threading.Event()
-    while site.logins._queue._value:  # the other ten are on their way into the queue
-        assert not give_up.wait(0.01)
+    wait(lambda: not site.logins._queue._value, 30, "the other ten in the queue")
     assert site.outcome("hasher", "another") == (429, 1.0)
     assert site.outcome("plain", "of plain") == "plain"
     check.may_go.set()
