@@ -22,7 +22,7 @@ import httpx
 
 from apb_broker import server
 from apb_broker.machine import configuration
-from bench import client, place, servers
+from bench import client, place
 
 PORTS = "10000-59999"
 ASKED_OPERATIONS = 500
@@ -143,16 +143,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Starts everything, measures, ends everything."""
     with place.place() as here:
         here.fill(PORTS)
-        here.serve("apb_cli.main", "serve")
         broker = Broker(here)
-        place.await_port(broker.port)
-        catalog = broker.catalog()
-        (here.state.root / "catalog.json").write_bytes(catalog)
-        baseline_port, bare_port = place.free_port(), place.free_port()
-        here.serve("bench.servers", "baseline", str(here.state.root), f"127.0.0.1:{baseline_port}", str(here.state.root / "catalog.json"))
-        here.serve("bench.servers", "bare", f"127.0.0.1:{bare_port}")
-        place.await_port(baseline_port)
-        place.await_port(bare_port)
+        here.serve(broker.port, "apb_cli.main", "serve")
+        catalog, catalog_file = broker.catalog(), here.state.root / "catalog.json"
+        catalog_file.write_bytes(catalog)
+        baseline_port = place.free_port()
+        here.serve(baseline_port, "bench.servers", "baseline", str(here.state.root), f"127.0.0.1:{baseline_port}", str(catalog_file))
+        bare_port = place.free_port()
+        here.serve(bare_port, "bench.servers", "bare", f"127.0.0.1:{bare_port}")
         generator = measured(Side(bare_port, 200, [request("GET", "/")]), options.seconds, options.connections)
         results = [compared(here, each, options) for each in comparisons(broker, baseline_port, catalog) if each.name in options.only]
     return {

@@ -63,11 +63,18 @@ class Place:
         """Takes out what was accepted."""
         self.sql(EMPTY)
 
-    def serve(self, *command: str) -> None:
-        """Starts a server: a module and its arguments."""
+    def serve(self, port: int, *command: str) -> None:
+        """A server (a module and its arguments), until it answers on that port. Raises RuntimeError when it ends instead."""
         environment = {**os.environ, "APB_STATE_DIR": str(self.state.root)}
         process = subprocess.Popen([sys.executable, "-m", *command], env=environment, stdout=self._log, stderr=self._log)
         self._processes.append(process)
+        give_up = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < give_up:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(f"http://127.0.0.1:{port}/livez", trust_env=False)
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{' '.join(command)} does not answer: {Path(self._log.name).read_text()[-2000:]}")
 
     def stop(self) -> None:
         """Ends the servers and the PostgreSQL."""
@@ -84,17 +91,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def await_port(port: int) -> None:
-    """Until somebody listens there."""
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up:
-        with contextlib.suppress(httpx.TransportError):
-            httpx.get(f"http://127.0.0.1:{port}/livez", trust_env=False)
-            return
-        time.sleep(0.05)
-    raise TimeoutError(f"nobody listens on port {port}")
 
 
 @contextlib.contextmanager

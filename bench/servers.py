@@ -23,7 +23,7 @@ NEW_ROW = sqlalchemy.text("INSERT INTO bench_accepted (id, kind, state, request)
 
 def baseline(database_url: str, catalog: bytes) -> Flask:
     """What anybody would write: the same bytes, one indexed SELECT, one INSERT with its commit. No authentication, no rules."""
-    app = Flask("bench")
+    app = Flask(__name__, static_folder=None)
     engine = sqlalchemy.create_engine(driver_url(database_url), pool_size=24)
 
     @app.get("/catalog")

@@ -160,7 +160,8 @@ def fetch(broker: Broker, caller: Caller, instance_id: str, binding_id: str) -> 
     """Credentials and parameters of a binding. NotFound until it is made (OSB, "Fetching a Service Binding")."""
     with broker.database.unit() as unit:
         instance, binding = instance_of(unit, caller, instance_id), unit.binding(instance_id, binding_id)
-        if instance is None or binding is None or binding.state in ("binding", "failed"):
+        # One that is being removed may never have been made.
+        if instance is None or binding is None or binding.state in ("binding", "failed") or binding.credentials is None:
             raise errors.NotFound(f"binding {binding_id} of instance {instance_id} does not exist or is not made yet")
         plan = service.plan_from_snapshot(instance.plan_snapshot)
         return {
