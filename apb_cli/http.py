@@ -92,6 +92,15 @@ class Client:
         query = {"after": str(after), "wait": str(wait_seconds)}
         return self.call("GET", f"/admin/v1/operations/{quote(operation_id, safe='')}/log", query=query).body
 
+    def intervene(self, what: str, which: str, action: str) -> JSON:
+        """What an operator does by hand: retry or cancel of `operations`, forget of `instances`."""
+        return self.call("POST", f"/admin/v1/{what}/{quote(which, safe='')}/{action}").body
+
+    def audit(self, *, instance_id: str | None, limit: int) -> list[JSON]:
+        """Who did what, newest first."""
+        found: list[JSON] = self.call("GET", "/admin/v1/audit", query={"instance": instance_id, "limit": str(limit)}).body["audit"]
+        return found
+
     def credentials(self, instance_id: str, binding_id: str) -> JSON:
         """The credentials of a binding that is made."""
         found: JSON = self.call("GET", self.binding_path(instance_id, binding_id)).body.get("credentials") or {}

@@ -7,10 +7,11 @@ import typer
 from typer.core import TyperGroup
 
 from apb_cli import errors
-from apb_cli.commands import authoring, bindings, configuration, instances, marketplace, operations, server
+from apb_cli.commands import authoring, bindings, configuration, instances, marketplace, operating, operations, server
 from apb_cli.output import clean
 
 USE_PANEL = "Use services"
+OPERATE_PANEL = "Look after them"
 
 
 class Commands(TyperGroup):
@@ -60,6 +61,7 @@ def _application() -> typer.Typer:
     )
     for group in (marketplace, instances, bindings, operations):
         group.register(application, USE_PANEL)
+    operating.register(application, OPERATE_PANEL)
     server.register(application)
     configuration.register(application)
     authoring.register(application)

@@ -90,7 +90,7 @@ def answers(admin_file: Path) -> bool:
     """Whether the broker that these credentials are for is there."""
     try:
         url = json.loads(admin_file.read_text())["url"]
-        return httpx.get(f"{url}/livez", trust_env=False).status_code == httpx.codes.OK
+        return httpx.get(f"{url}/readyz", trust_env=False).status_code == httpx.codes.OK
     except (OSError, ValueError, httpx.HTTPError):
         return False
 

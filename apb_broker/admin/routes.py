@@ -1,11 +1,12 @@
-"""/admin/v1: instances, operations, logs."""
+"""/admin/v1: instances, operations, logs, the audit; and what an operator does by hand."""
 
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, g, request
 
-from apb_broker.lifecycle import views
+from apb_broker.lifecycle import audit, interventions, views
+from apb_broker.lifecycle.requests import Caller
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
@@ -46,6 +47,36 @@ def operation(operation_id: str) -> dict[str, Any]:
 def log(operation_id: str) -> dict[str, Any]:
     """The lines of an operation's log after ?after=; with ?wait= seconds it waits for something new."""
     return views.log(broker(), operation_id, after=_number("after", 0, 2**62), wait_seconds=_number("wait", 0, MAX_WAIT_SECONDS))
+
+
+@blueprint.post("/operations/<operation_id>/retry")
+def retry(operation_id: str) -> dict[str, Any]:
+    """Runs a failed operation again, as a new one; or at once what waits to be run again."""
+    return interventions.retry(broker(), _caller(), operation_id)
+
+
+@blueprint.post("/operations/<operation_id>/cancel")
+def cancel(operation_id: str) -> dict[str, Any]:
+    """Ends an operation that has not ended."""
+    return interventions.cancel(broker(), _caller(), operation_id)
+
+
+@blueprint.post("/instances/<id:instance_id>/forget")
+def forget(instance_id: str) -> dict[str, Any]:
+    """Forgets an instance whose removal failed, without running anything. Answers what was known of it."""
+    return interventions.forget(broker(), _caller(), instance_id)
+
+
+@blueprint.get("/audit")
+def audited() -> dict[str, Any]:
+    """Who did what, newest first; ?instance= and ?limit= narrow it, ?before=SEQ goes on."""
+    before = _number("before", 0, 2**62) if "before" in request.args else None
+    found = audit.read(broker(), instance_id=request.args.get("instance"), before=before, limit=_number("limit", 100, MAX_LIMIT))
+    return {"audit": found}
+
+
+def _caller() -> Caller:
+    return Caller(g.user, g.user)
 
 
 def _number(name: str, default: int, maximum: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.apb.catalog.plugins.module_utils import service as described
 
 from apb_broker.catalog import roles
-from apb_broker.catalog.config import BindingExpiry, Config, OfferEntry, Target
+from apb_broker.catalog.config import Audience, BindingExpiry, Config, OfferEntry, Quota, Target
 from apb_broker.catalog.errors import CatalogError, NotOffered
 
 SERVICE_TEXTS = ("displayName", "longDescription", "providerDisplayName")
@@ -29,6 +29,12 @@ class Offer:
     mode: str
     targets: tuple[Target, ...]
     binding_expiry: BindingExpiry | None = None
+    visible_to: Audience | None = None
+
+    @property
+    def name(self) -> str:
+        """As apb.yml names it: SERVICE/PLAN."""
+        return f"{self.service.name}/{self.plan.name}"
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Catalog:
     role_settings: dict[str, dict[str, Any]]
     language: str = "en"
     polling_seconds: int | None = None
+    quotas: tuple[Quota, ...] = ()
 
     @classmethod
     def load(cls, config: Config) -> "Catalog":
@@ -55,7 +62,7 @@ class Catalog:
         settings = {found[role.name].name: dict(role.settings) for role in config.roles}
         limits = config.settings
         polling = math.ceil(limits.operation_deadline_seconds + limits.lease_seconds + limits.grace_seconds)
-        return cls(offers, dict(config.targets), settings, limits.language, polling)
+        return cls(offers, dict(config.targets), settings, limits.language, polling, tuple(config.quotas))
 
     @property
     def services(self) -> tuple[described.Service, ...]:
@@ -113,7 +120,7 @@ def _offer(config: Config, loaded: list[described.Service], directories: dict[st
     except KeyError as error:
         raise CatalogError(f"{field}: {error.args[0]}") from error
     _refuse_mode(f"{config.path}: offers.{index}.mode: {entry.mode!r}", plan, entry.mode, directories[service.role])
-    return Offer(service, plan, entry.mode, tuple(config.targets[name] for name in entry.targets), entry.binding_expiry)
+    return Offer(service, plan, entry.mode, tuple(config.targets[name] for name in entry.targets), entry.binding_expiry, entry.visible_to)
 
 
 def _refuse_mode(field: str, plan: described.Plan, mode: str, directory: Path) -> None:

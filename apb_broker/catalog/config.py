@@ -198,6 +198,22 @@ class BindingExpiry(Model):
         return value
 
 
+class Audience(Model):
+    """To whom a plan is offered: whoever is in one of these."""
+
+    organizations: list[Annotated[str, Field(min_length=1)]] = []
+    spaces: list[Annotated[str, Field(min_length=1)]] = []
+
+
+class Quota(Model):
+    """How many instances an organization or a space may have."""
+
+    per: Literal["organization", "space"]
+    name: Annotated[str | None, Field(min_length=1, description="Only for the one of this id, instead of the quota for each")] = None
+    plan: Annotated[str | None, Field(pattern=OFFER, description="SERVICE/PLAN; without it all instances count")] = None
+    instances: Annotated[int, Field(ge=0)]
+
+
 class OfferEntry(Model):
     """A plan and where its instances may go: targets in the order they are filled."""
 
@@ -205,6 +221,7 @@ class OfferEntry(Model):
     mode: Literal["host", "shared"]
     targets: Annotated[list[str], Field(min_length=1)]
     binding_expiry: Annotated[BindingExpiry | None, Field(description="Bindings end by themselves; without it they do not")] = None
+    visible_to: Annotated[Audience | None, Field(description="Who may have instances of it; without it everybody")] = None
 
 
 class Settings(Model):
@@ -246,6 +263,7 @@ class Config(Model):
     roles: list[Role]
     targets: dict[Annotated[str, Field(pattern=NAME)], AnyTarget]
     offers: list[OfferEntry]
+    quotas: list[Quota] = []
     settings: Settings = Settings()
 
     @field_validator("listen")
@@ -390,6 +408,7 @@ def _wrong_references(config: Config) -> list[str]:
         *_twice("users", "name", [user.name for user in config.users]),
         *_twice("roles", "name", [role.name for role in config.roles]),
         *_twice("offers", "plan", [offer.plan for offer in config.offers]),
+        *_wrong_quotas(config),
     ]
     for index, offer in enumerate(config.offers):
         for name in offer.targets:
@@ -414,6 +433,19 @@ def _wrong_hosts(field: str, target: HostTarget) -> list[str]:
     if target.group is None and not target.hosts:
         return [f"{field}.hosts: expected at least one, or the group of an inventory"]
     return _twice(f"{field}.hosts", "name", [host.name for host in target.hosts])
+
+
+def _wrong_quotas(config: Config) -> list[str]:
+    offered, seen, mistakes = {offer.plan for offer in config.offers}, set(), []
+    for index, quota in enumerate(config.quotas):
+        if quota.plan is not None and quota.plan not in offered:
+            mistakes.append(
+                f"quotas.{index}.plan: {quota.plan!r} is not one of the offers of this file: {', '.join(sorted(offered)) or 'none'}"
+            )
+        if (key := (quota.per, quota.name, quota.plan)) in seen:
+            mistakes.append(f"quotas.{index}: there is a quota for the same already")
+        seen.add(key)
+    return mistakes
 
 
 def _twice(field: str, key: str, values: list[str]) -> list[str]:

@@ -22,6 +22,7 @@ _PREFIXES = ("Task failed: ", "Module failed: ", "Action failed: ")
 _ERROR_MARKS = ("[ERROR]:", "ERROR!")
 _INCLUDES = ("include_role", "include_tasks")  # how a role is built, not what it does
 _SPOKEN = ("error", "verbose")  # what ansible-playbook says itself, outside of tasks' results
+_SIGNALED = 128  # a shell adds the number of the signal
 _DEAD_WORKER = "A worker was found in a dead state"
 
 
@@ -78,7 +79,7 @@ class Transcript:
         reason = _reason(result)
         sentence = f"Task '{task}' failed{_on(host)}: {reason}"
         found = None if "censored" in result else host_problems.of_failed(host, result, reason)
-        return found or host_problems.Problem(sentence, host_problems.has_full_disk(reason))
+        return found or host_problems.Problem(sentence, host_problems.has_full_disk(reason) or _was_killed(result))
 
     def _on_unreachable(self, data: dict[str, Any]) -> None:
         self._problem = host_problems.of_unreachable(data["host"], data["res"], _reason(data["res"]))
@@ -159,4 +160,18 @@ def _reason(result: dict[str, Any]) -> str:
     text = message if isinstance(message, str) else "" if message is None else repr(message)
     while text.startswith(_PREFIXES):
         text = text.split(": ", 1)[1]
-    return text.strip() or "no reason was given"
+    return (text.strip() or "no reason was given") + _last_words(result)
+
+
+def _was_killed(result: dict[str, Any]) -> bool:
+    """A module that a signal ended before it told a result: nobody knows how far it came, and every action may be run again."""
+    status = result.get("rc")
+    return "module_stdout" in result and isinstance(status, int) and (status < 0 or status > _SIGNALED)
+
+
+def _last_words(result: dict[str, Any]) -> str:
+    """Of a module that ended without a result: its exit status, and what it or what ran it said last."""
+    if "module_stdout" not in result or "rc" not in result:
+        return ""
+    said = "\n".join(str(result.get(name) or "") for name in ("module_stdout", "module_stderr")).strip()
+    return f" (exit status {result['rc']}: {said.splitlines()[-1] if said else 'not a word'})"

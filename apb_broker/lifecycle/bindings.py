@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import service
 
-from apb_broker.lifecycle import errors, operations
+from apb_broker.lifecycle import audit, errors, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.ownership import instance_of
 from apb_broker.lifecycle.requests import Accepted, Bind, Caller, Unbind
@@ -81,10 +81,19 @@ def _again(broker: Broker, unit: Unit, instance: Instance, binding: Binding, req
     last = unit.last_operation(instance.id, binding.id)
     if last is None or last.kind != "bind":
         raise errors.Conflict(f"binding {binding.id} exists, but its removal failed: remove it first")
+    return Accepted(repeat(broker, unit, instance, binding.id, "bind", request.caller).id, created=True)
+
+
+def repeat(broker: Broker, unit: Unit, instance: Instance, binding_id: str, kind: str, caller: Caller) -> Operation:
+    """Runs what failed on a binding again: its making or removal. The caller holds the instance's lock. Raises Busy, NotFound."""
     _require_quiet(unit, instance)
+    binding = unit.binding(instance.id, binding_id)
+    if binding is None:
+        raise errors.NotFound(f"binding {binding_id} of instance {instance.id} does not exist")
+    if kind == "unbind":
+        return operations.accept_unbind(broker, unit, instance, binding, caller)
     binding.state = "binding"
-    operation = operations.accept(broker, unit, "bind", instance, request.caller, _expiry(broker, instance), binding=binding)
-    return Accepted(operation.id, created=True)
+    return operations.accept(broker, unit, "bind", instance, caller, _expiry(broker, instance), binding=binding)
 
 
 def _expiry(broker: Broker, instance: Instance) -> dict[str, Any]:
@@ -130,7 +139,7 @@ def undo(broker: Broker, instance_id: str, binding_id: str) -> None:
     with broker.database.unit() as unit:
         unit.lock_instance(instance_id)
         instance, binding = unit.instance(instance_id), unit.binding(instance_id, binding_id)
-        if instance is None or binding is None:
+        if instance is None or binding is None or instance.state == "deprovisioning":
             return
         active = _active(unit, binding)
         if active is None or active.kind == "bind":
@@ -157,13 +166,17 @@ def unbind_expired(broker: Broker) -> int:
 
 
 def fetch(broker: Broker, caller: Caller, instance_id: str, binding_id: str) -> dict[str, Any]:
-    """Credentials and parameters of a binding. NotFound until it is made (OSB, "Fetching a Service Binding")."""
+    """Credentials and parameters of a binding. NotFound until it is made (OSB, "Fetching a Service Binding").
+
+    Who was given credentials is in the audit.
+    """
     with broker.database.unit() as unit:
         instance, binding = instance_of(unit, caller, instance_id), unit.binding(instance_id, binding_id)
         # One that is being removed may never have been made.
         if instance is None or binding is None or binding.state in ("binding", "failed") or binding.credentials is None:
             raise errors.NotFound(f"binding {binding_id} of instance {instance_id} does not exist or is not made yet")
         plan = service.plan_from_snapshot(instance.plan_snapshot)
+        audit.note(unit, caller, "credentials", "done", instance_id=instance.id, binding_id=binding.id)
         return {
             "credentials": binding.credentials,
             "parameters": service.redact(plan, binding.parameters),

@@ -44,6 +44,14 @@ class MaintenanceConflict(Refused):
     """The maintenance version asked for is not the catalog's: fetch the catalog again."""
 
 
+class Forbidden(Refused):
+    """This is not offered to whoever it is asked for."""
+
+
+class QuotaReached(Refused):
+    """Whoever it is asked for has as many as they may."""
+
+
 class NoCapacity(Refused):
     """No target has room for this."""
 

@@ -1,12 +1,13 @@
 """Instances: whether a request to provision, update or deprovision one is accepted, and what is written when it is."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import service
 
 from apb_broker.catalog.catalog import Offer
 from apb_broker.catalog.errors import NotOffered
-from apb_broker.lifecycle import errors, operations, placement, variables
+from apb_broker.lifecycle import allowance, audit, errors, operations, placement, variables
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.ownership import instance_of, owns
 from apb_broker.lifecycle.requests import Accepted, Caller, Deprovision, Provision, Update
@@ -71,6 +72,13 @@ def _again(broker: Broker, unit: Unit, instance: Instance, request: Provision, p
     return _accepted(instance, creation)
 
 
+def repeat(broker: Broker, unit: Unit, instance: Instance, kind: str, caller: Caller) -> Operation:
+    """Runs what failed on the instance itself again: its provision or deprovision. The caller holds its lock. Raises Conflict."""
+    if kind == "deprovision":
+        return _remove(broker, unit, instance, caller, unit.active_operations(instance.id))
+    return _provision_again(broker, unit, instance, caller)
+
+
 def _provision_again(broker: Broker, unit: Unit, instance: Instance, caller: Caller) -> Operation:
     last = unit.last_operation(instance.id)
     if last is not None and last.kind != "provision":
@@ -98,6 +106,7 @@ def _metadata(instance: Instance) -> dict[str, Any]:
 
 def _create(broker: Broker, unit: Unit, offer: Offer, request: Provision, parameters: dict[str, Any]) -> Accepted:
     plan = offer.plan
+    allowance.require_new(broker, unit, offer, request)
     instance = Instance(
         id=request.instance_id,
         name=request.context.get("instance_name"),
@@ -159,12 +168,14 @@ def _update(broker: Broker, request: Update) -> Accepted:
             raise errors.Unsupported(f"instance {instance.id} is {instance.state}, so it cannot be updated")
         desired = service.update_parameters(plan, instance.parameters, request.parameters or {})
         if active is None and (plan, desired) == (service.plan_from_snapshot(instance.plan_snapshot), instance.parameters):
-            _set_context(unit, instance, request.context)
+            _set_context(unit, instance, request)
             return _accepted(instance, None)
         if not request.accepts_incomplete:
             raise errors.AsyncRequired
         if active is not None:
             return _update_again(instance, active, plan, desired)
+        if plan.id != instance.plan_id:
+            allowance.require_change(broker, unit, broker.catalog.offer(instance.service_id, plan.id), instance)
         placement.resize(unit, broker.catalog.targets.get(instance.placement["target"]), instance, service.needs(plan, desired))
         asked = {"parameters": desired, "plan": plan.snapshot(), "secrets": service.secrets(plan, desired, instance.secrets)}
         asked["context"] = request.context
@@ -172,10 +183,12 @@ def _update(broker: Broker, request: Update) -> Accepted:
         return _accepted(instance, operation, created=True)
 
 
-def _set_context(unit: Unit, instance: Instance, context: dict[str, Any] | None) -> None:
-    if context is not None:
+def _set_context(unit: Unit, instance: Instance, request: Update) -> None:
+    context = request.context
+    if context is not None and context != instance.context:
         instance.context, instance.name = context, context.get("instance_name", instance.name)
         unit.flush()
+        audit.note(unit, request.caller, "context", "done", instance_id=instance.id)
 
 
 def _plan_after(broker: Broker, instance: Instance, request: Update) -> Any:
@@ -218,9 +231,9 @@ def _update_again(instance: Instance, active: Operation, plan: Any, desired: dic
 
 
 def deprovision(broker: Broker, request: Deprovision) -> Accepted:
-    """Accepts a removal. One that is being provisioned is halted first; its bindings go with an instance.
+    """Accepts a removal. Whatever is in progress is halted first; its bindings go with an instance.
 
-    Raises AsyncRequired, Gone, Busy.
+    Raises AsyncRequired, Gone.
     """
     if not request.accepts_incomplete:
         raise errors.AsyncRequired
@@ -233,14 +246,17 @@ def deprovision(broker: Broker, request: Deprovision) -> Accepted:
         removal = next((operation for operation in active if operation.kind == "deprovision"), None)
         if removal is not None:
             return Accepted(removal.id, created=False)
-        creation = next((operation for operation in active if operation.kind == "provision"), None)
-        if active and creation is None:
-            raise operations.busy(instance, active[0])
-        if creation is not None:
-            operations.cancel(unit, creation, "canceled: the instance is to be removed")
-        operation = operations.accept(broker, unit, "deprovision", instance, request.caller, {}, waits_for=creation)
-        instance.state = "deprovisioning"
-        return Accepted(operation.id, created=True)
+        return Accepted(_remove(broker, unit, instance, request.caller, active).id, created=True)
+
+
+def _remove(broker: Broker, unit: Unit, instance: Instance, caller: Caller, active: Sequence[Operation]) -> Operation:
+    """Queues the removal behind what is in progress, all of which is halted."""
+    for operation in active:
+        operations.cancel(broker, unit, operation, "canceled: the instance is to be removed")
+    halted = next((operation for operation in active if operation.is_active), None)
+    removal = operations.accept(broker, unit, "deprovision", instance, caller, {}, waits_for=halted)
+    instance.state = "deprovisioning"
+    return removal
 
 
 def fetch(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:

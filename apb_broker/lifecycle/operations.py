@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from apb_broker.lifecycle import errors, outcomes, variables
+from apb_broker.lifecycle import audit, errors, outcomes, variables
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from apb_broker.lifecycle.ownership import owns
@@ -50,6 +50,7 @@ def accept(
     )
     unit.add(operation, request=request)
     queue.append_progress(unit, operation.id, f"{kind} accepted")
+    audit.accepted(unit, caller, operation)
     queue.notify(unit)
     return operation
 
@@ -59,12 +60,12 @@ def ours(instance: Instance) -> Caller:
     return Caller(instance.principal or "", "apb")
 
 
-def cancel(unit: Unit, operation: Operation, reason: str) -> None:
+def cancel(broker: Broker, unit: Unit, operation: Operation, reason: str) -> None:
     """Ends an operation nobody has begun; asks the owner of a running one to halt it. The caller holds the instance's lock."""
     # The row itself is locked too: a claim does not take the instance's lock.
     unit.session.refresh(operation, with_for_update=True)
     if operation.state == "queued":
-        queue.end(unit, operation, state="failed", error=reason)
+        outcomes.apply(broker, unit, operation, Result("canceled", message=reason))
     elif operation.state == "running":
         operation.cancel_requested = True
         queue.append_progress(unit, operation.id, reason)
@@ -76,7 +77,7 @@ def accept_unbind(
 ) -> Operation:
     """Queues the removal of a binding, canceling what makes it. The caller holds the instance's lock."""
     if halting is not None:
-        cancel(unit, halting, "canceled: the binding is to be removed")
+        cancel(broker, unit, halting, "canceled: the binding is to be removed")
     binding.state = "unbinding"
     return accept(broker, unit, "unbind", instance, caller, {}, binding=binding, waits_for=halting)
 
@@ -224,7 +225,7 @@ def _conclude(broker: Broker, unit: Unit, operation: Operation, result: Result) 
 def _undo_bind(broker: Broker, unit: Unit, operation: Operation) -> None:
     """The role made an account whose credentials are not handed out: nobody else would remove it."""
     instance, binding = unit.instance(operation.instance_id), unit.binding(operation.instance_id, operation.binding_id or "")
-    if instance is not None and binding is not None:
+    if instance is not None and binding is not None and instance.state != "deprovisioning":
         accept_unbind(broker, unit, instance, binding, ours(instance))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ansible_collections.apb.catalog.plugins.module_utils import service
 
-from apb_broker.lifecycle import placement, variables
+from apb_broker.lifecycle import audit, placement, variables
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.storage import queue
 from apb_broker.storage.database import Unit
@@ -36,6 +36,7 @@ def apply(broker: Broker, unit: Unit, operation: Operation, result: Result) -> N
     if instance is not None:
         error = _APPLY[operation.kind](unit, operation, instance, result, error)
     queue.end(unit, operation, state="failed" if error else "succeeded", error=error)
+    audit.ended(unit, operation)
 
 
 def _provision(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:

@@ -6,11 +6,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the principal, who owns what it makes; the user, where the platform names one; how it named that user, as it was sent."""
+    """Who asks: the principal, who owns what it makes; the user, where the platform names one; how it named that user, as it was sent.
+
+    `request_id` is the platform's name for this request, if it has one.
+    """
 
     principal: str
     user: str
     identity: dict[str, Any] | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,13 @@ def instance(broker: Broker, instance_id: str) -> dict[str, Any]:
 def operations(broker: Broker, *, instance_id: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
     """Operations, newest first."""
     with broker.database.unit() as unit:
-        return [_operation(row) for row in unit.operations(instance_id=instance_id, state=state, limit=limit)]
+        return [of_operation(row) for row in unit.operations(instance_id=instance_id, state=state, limit=limit)]
 
 
 def operation(broker: Broker, operation_id: str) -> dict[str, Any]:
     """One operation. Raises NotFound."""
     with broker.database.unit() as unit:
-        return _operation(_find(unit, operation_id))
+        return of_operation(_find(unit, operation_id))
 
 
 def log(broker: Broker, operation_id: str, *, after: int, wait_seconds: float) -> dict[str, Any]:
@@ -77,13 +77,15 @@ def _instance(unit: Unit, row: Instance) -> dict[str, Any]:
         "organization": row.organization,
         "space": row.space,
         "platform": row.platform,
+        "principal": row.principal,
         "requested_by": row.requested_by,
         "role": row.role,
         "role_version": row.role_version,
+        "maintenance_version": plan.maintenance.get("version"),
         "created_at": _time(row.created_at),
         "updated_at": _time(row.updated_at),
         "bindings": [_binding(plan, binding) for binding in unit.bindings(row.id)],
-        "operation": None if last is None else _operation(last),
+        "operation": None if last is None else of_operation(last),
     }
 
 
@@ -92,12 +94,18 @@ def _binding(plan: Any, row: Binding) -> dict[str, Any]:
         "id": row.id,
         "name": row.name,
         "state": row.state,
+        "username": row.username,
         "parameters": service.redact(plan, row.parameters or {}),
+        "predecessor": row.predecessor,
+        "expires_at": _time(row.expires_at),
+        "renew_before": _time(row.renew_before),
+        "requested_by": row.requested_by,
         "created_at": _time(row.created_at),
     }
 
 
-def _operation(row: Operation) -> dict[str, Any]:
+def of_operation(row: Operation) -> dict[str, Any]:
+    """An operation as operators see it."""
     return {
         "id": row.id,
         "kind": row.kind,
@@ -109,7 +117,15 @@ def _operation(row: Operation) -> dict[str, Any]:
         "error": row.error,
         "attempt": row.attempt,
         "epoch": row.epoch,
+        "service": row.service_name,
+        "plan": row.plan_name,
+        "principal": row.principal,
         "requested_by": row.requested_by,
+        "identity": row.identity,
+        "worker": row.lease_owner,
+        "cancel_requested": row.cancel_requested,
+        "due_at": _time(row.due_at),
+        "deadline_at": _time(row.deadline_at),
         "created_at": _time(row.created_at),
         "started_at": _time(row.started_at),
         "finished_at": _time(row.finished_at),

@@ -240,7 +240,7 @@ def _await_answer(state: StateDirectory, children: Sequence[Child], signals: Sig
 def _answers(host: str, port: int) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=HTTP_SECONDS)
     try:
-        connection.request("GET", "/livez")
+        connection.request("GET", "/readyz")
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

@@ -51,12 +51,13 @@ def caller(context: dict[str, Any] | None = None) -> Caller:
     """Who asks. Raises a 400 for an originating identity that is malformed, or of another platform than the context's."""
     identity = _originating_identity(request.headers.get(IDENTITY))
     if identity is None:
-        return Caller(g.user, g.user)
+        return Caller(g.user, g.user, request_id=request.headers.get(REQUEST_IDENTITY))
     platform = (context or {}).get("platform")
     if platform is not None and platform != identity["platform"]:
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: its platform is {identity['platform']}, that of context is {platform}")
     value = identity["value"]
-    return Caller(g.user, str(value.get("username") or value.get("user_id") or g.user), identity)
+    user = str(value.get("username") or value.get("user_id") or g.user)
+    return Caller(g.user, user, identity, request.headers.get(REQUEST_IDENTITY))
 
 
 def _originating_identity(header: str | None) -> dict[str, Any] | None:

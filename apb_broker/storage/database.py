@@ -177,6 +177,20 @@ class Unit:
         for place in sorted(places):  # everybody in the same order
             self._lock(f"place/{place}")
 
+    def lock_owner(self, per: str, owner: str) -> None:
+        """Waits until no other transaction decides how many instances this organization or space has; held until the end of the unit."""
+        self._lock(f"{per}/{owner}")
+
+    def lock_figures(self) -> None:
+        """Waits until no other transaction counts; held until the end of the unit."""
+        self._lock("operation_statistics")
+
+    def count_instances(self, *, plan_id: str | None, organization: str | None = None, space: str | None = None) -> int:
+        """How many instances an organization or a space has, all or those of a plan."""
+        wanted = {Instance.plan_id: plan_id, Instance.organization: organization, Instance.space: space}
+        query = select(sqlalchemy.func.count()).select_from(Instance)
+        return self.session.scalars(query.where(*(column == value for column, value in wanted.items() if value is not None))).one()
+
     def usage(self, places: Collection[str]) -> dict[str, Usage]:
         """What is taken of each of these places."""
         count, memory = sqlalchemy.func.count(), sqlalchemy.func.sum(Reservation.memory_gb)

@@ -1,12 +1,14 @@
 """Brings a database to this release's tables, by Alembic, one process at a time."""
 
+import functools
 from pathlib import Path
 
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
 
-from apb_broker.storage.database import driver_url
+from apb_broker.storage.database import Database, driver_url
+from apb_broker.storage.errors import Unavailable
 from apb_broker.storage.tables import epoch_sequence
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -23,6 +25,19 @@ def migrate(url: str) -> None:
             _advance_epoch(connection)
     finally:
         engine.dispose()
+
+
+def require_current(database: Database) -> None:
+    """Raises Unavailable when the database lacks tables of this release. One that a later release has brought further will do."""
+    with database.unit() as unit:
+        found = unit.session.scalars(sqlalchemy.text("SELECT version_num FROM alembic_version")).first()
+    if found is None or found < _newest():
+        raise Unavailable(f"the database is at revision {found or 'none'}, this release needs {_newest()}: start it with `apb up`")
+
+
+@functools.cache
+def _newest() -> str:
+    return max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def configuration(connection: sqlalchemy.Connection) -> Config:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select, text, true, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, text, true, update
 from sqlalchemy.orm import aliased
 
+from apb_broker.storage import statistics
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import ACTIVE_STATES, Operation, Progress, epoch_sequence
 
@@ -23,17 +24,21 @@ def notify(unit: Unit) -> None:
 
 
 def claim(unit: Unit, *, owner: str, lease_seconds: float) -> Operation | None:
-    """Takes the oldest operation that is due, or None. Two workers never get the same one."""
+    """Takes the oldest operation that is due, or None. Two workers never get the same one.
+
+    Operations on an instance come after all that were accepted before them, and before all that are accepted after them;
+    only its bindings proceed side by side. (A removal is accepted while what it halts has still to end.)
+    """
     earlier = aliased(Operation)
+    in_the_way = or_(earlier.binding_id.is_(None), Operation.binding_id.is_(None), earlier.binding_id == Operation.binding_id)
     candidate = (
         select(Operation.id)
         .where(
             Operation.state == "queued",
             Operation.due_at <= func.now(),
             Operation.deadline_at > func.now(),
-            or_(
-                Operation.waits_for.is_(None),
-                ~exists().where(earlier.id == Operation.waits_for, earlier.state.in_(ACTIVE_STATES)),
+            ~exists().where(
+                earlier.instance_id == Operation.instance_id, earlier.sequence < Operation.sequence, _is_active(earlier), in_the_way
             ),
         )
         .order_by(Operation.sequence)
@@ -54,6 +59,11 @@ def claim(unit: Unit, *, owner: str, lease_seconds: float) -> Operation | None:
         )
         .returning(Operation)
     ).one_or_none()
+
+
+def _is_active(table: type[Operation]) -> ColumnElement[bool]:
+    """As literals, so that the index of active operations serves also a prepared statement."""
+    return table.state.in_(bindparam("active", ACTIVE_STATES, expanding=True, literal_execute=True))
 
 
 def renew(unit: Unit, held: dict[str, int], *, lease_seconds: float) -> dict[str, bool]:
@@ -89,8 +99,9 @@ def end(unit: Unit, operation: Operation, *, state: str, error: str = "") -> Non
     """Ends an operation that nobody owns any more. What was asked for is forgotten: it may hold secrets."""
     operation.state, operation.error, operation.request = state, error, None
     operation.lease_owner = operation.lease_until = None
-    operation.finished_at = unit.session.scalars(select(func.now())).one()
+    operation.finished_at = unit.now()
     unit.session.flush()
+    statistics.count(unit, operation, (operation.finished_at - operation.created_at).total_seconds())
     append_progress(unit, operation.id, error or state)
 
 

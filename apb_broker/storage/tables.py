@@ -63,6 +63,7 @@ class Instance(Table):
         # Platforms keep their own names unique (and rename without telling us); for our own client we do.
         Index("instances_name", "organization", "space", "name", unique=True, postgresql_where=text("platform = 'apb'")),
         Index("instances_space", "space", "name"),
+        Index("instances_organization", "organization", "plan_id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -142,6 +143,7 @@ class Operation(Table):
     __table_args__ = (
         Index("operations_claim", "sequence", postgresql_where=text("state = 'queued'")),
         Index("operations_leases", "lease_until", postgresql_where=text("state = 'running'")),
+        Index("operations_active", "instance_id", "sequence", postgresql_where=text("state IN ('queued', 'running')")),
         Index("operations_subject", "instance_id", "binding_id", "sequence"),
     )
 
@@ -160,7 +162,7 @@ class Operation(Table):
     description: Mapped[str] = mapped_column(server_default="")
     error: Mapped[str] = mapped_column(server_default="")
     request_sealed: Mapped[str | None]
-    waits_for: Mapped[str | None]  # an operation that has to end before this one may be claimed
+    waits_for: Mapped[str | None]  # for workers of the previous release; ours go by the order of an instance's operations
     epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
     attempt: Mapped[int] = mapped_column(Integer, server_default="0")
     lease_owner: Mapped[str | None]
@@ -218,3 +220,50 @@ class Reservation(Table):
     copy: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     place: Mapped[str]  # a host's address, or a server's address and port
     memory_gb: Mapped[float]
+
+
+class Audit(Table):
+    """Who did what, in order. Rows are only ever added: a trigger refuses everything else."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_instance", "instance_id", "sequence"),)
+
+    sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    principal: Mapped[str]
+    requested_by: Mapped[str]
+    identity: Mapped[dict[str, Any] | None]
+    request_id: Mapped[str | None]  # X-Broker-API-Request-Identity
+    action: Mapped[str]
+    outcome: Mapped[str]  # accepted | succeeded | failed | done
+    instance_id: Mapped[str | None]
+    binding_id: Mapped[str | None]
+    operation_id: Mapped[str | None]
+    detail: Mapped[str] = mapped_column(server_default="")
+
+
+class Worker(Table):
+    """A worker process that lives, as far as it was heard of."""
+
+    __tablename__ = "workers"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str]
+    concurrency: Mapped[int] = mapped_column(Integer)
+    running: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class OperationStatistics(Table):
+    """How operations ended, counted as they end: they can be forgotten, and need not be read again for each look at the metrics."""
+
+    __tablename__ = "operation_statistics"
+
+    service_name: Mapped[str] = mapped_column(primary_key=True)
+    plan_name: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # storage.statistics.BOUNDS: seconds, at most
+    count: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[float]  # from acceptance to end, all together

@@ -9,7 +9,7 @@ from flask import Flask, g, request
 from apb_broker.catalog.config import User
 from apb_broker.web.errors import HttpError
 
-OPEN_PATHS = ("/livez",)
+OPEN_PATHS = ("/livez", "/readyz")
 ROLE_OF_PREFIX = {"/v2": "platform", "/admin": "operator"}
 
 

@@ -34,6 +34,8 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str | None]] = {
     errors.RequiresApp: (HTTPStatus.UNPROCESSABLE_ENTITY, "RequiresApp"),
     errors.MaintenanceConflict: (HTTPStatus.UNPROCESSABLE_ENTITY, "MaintenanceInfoConflict"),
     errors.Unsupported: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
+    errors.Forbidden: (HTTPStatus.FORBIDDEN, None),
+    errors.QuotaReached: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.NoCapacity: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.Unfinished: (HTTPStatus.INTERNAL_SERVER_ERROR, None),
     Unavailable: (HTTPStatus.SERVICE_UNAVAILABLE, None),
@@ -54,6 +56,7 @@ def render(error: Exception) -> Response:
         return _answer(HTTPStatus(error.code or 500), None, error.description or error.name, allow)
     for kind, (status, code) in TABLE.items():
         if isinstance(error, kind):
+            log.info("refused", reason=type(error).__name__)
             return _answer(status, code, str(error))
     log.error("request failed", exc_info=error)
     return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, None, "the broker failed; its log says why")

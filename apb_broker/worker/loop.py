@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from apb_broker import execution
-from apb_broker.lifecycle import bindings, operations
+from apb_broker.lifecycle import bindings, fleet, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 from apb_broker.lifecycle.outcomes import Result
@@ -50,6 +50,7 @@ class Worker:
         self._stop_at: float | None = None
         self._next_renewal = 0.0
         self._next_sweep = 0.0
+        self._next_heartbeat = 0.0
         self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
@@ -65,8 +66,10 @@ class Worker:
                 self._with_database(lambda running=running: self._write(running))  # type: ignore[misc]
             self._with_database(self._renew)
             self._with_database(self._sweep)
+            self._with_database(self._tell)
             self._drain()
             execution.kill_orphans()
+        self._with_database(lambda: fleet.report_stopped(self._broker, self._owner))
         self._listener.close()
         log.info("worker stopped", owner=self._owner)
 
@@ -166,6 +169,11 @@ class Worker:
             self._next_sweep = time.monotonic() + POLL_SECONDS
             operations.sweep(self._broker)
             bindings.unbind_expired(self._broker)
+
+    def _tell(self) -> None:
+        if time.monotonic() >= self._next_heartbeat:
+            self._next_heartbeat = time.monotonic() + fleet.HEARTBEAT_SECONDS
+            fleet.report_alive(self._broker, self._owner, len(self._running))
 
     def _drain(self) -> None:
         if self._stop_at is not None and time.monotonic() > self._stop_at:

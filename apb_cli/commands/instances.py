@@ -1,13 +1,12 @@
 """`apb provision`, `update`, `deprovision`, `instances`."""
 
-import sys
 import uuid
 from typing import Annotated, Any
 
 import typer
 
 from apb_cli import errors, names, output, parameters, waiting
-from apb_cli.commands import removal
+from apb_cli.commands import confirmation, removal
 from apb_cli.options import NoWait, Parameters, ParametersFile, Session, Space, connected
 
 ORGANIZATION = "apb"
@@ -16,7 +15,6 @@ Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, su
 Plan = Annotated[str, typer.Argument(metavar="PLAN", help="Its plan, such as redis-standard, or standard for short.")]
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="How the instance shall be called in its space.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or id of the instance.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 AnySpace = Annotated[
     str | None,
     typer.Option("--space", metavar="SPACE", help="Only the instances of this space. Default: all; default for NAME.", show_default=False),
@@ -102,22 +100,15 @@ def _require_name(name: str) -> None:
         raise errors.Usage("the name of an instance cannot be empty")
 
 
-def deprovision(session: Session, name: Name, yes: Yes = False, space: Space = "default", no_wait: NoWait = False) -> None:
+def deprovision(session: Session, name: Name, yes: confirmation.Yes = False, space: Space = "default", no_wait: NoWait = False) -> None:
     """Remove an instance with its data and its bindings."""
     instance = names.instance(session.client, name, space)
     label = names.label(instance)
-    if not yes:
-        _confirm(label, len(instance["bindings"]))
+    bindings = len(instance["bindings"])
+    also = f" and its {bindings} binding{'s' if bindings > 1 else ''}" if bindings else ""
+    confirmation.require(f"Remove '{label}' with its data{also}?", yes=yes, otherwise="nothing is removed")
     path = session.client.instance_path(instance["id"])
     removal.carry_out(session, instance, path, f"deprovision of '{label}'", f"'{label}' is removed", no_wait=no_wait)
-
-
-def _confirm(label: str, bindings: int) -> None:
-    if not sys.stdin.isatty():
-        raise errors.Usage(f"nobody is here to confirm that '{label}' shall be removed with its data: give --yes")
-    also = f" and its {bindings} binding{'s' if bindings > 1 else ''}" if bindings else ""
-    if not typer.confirm(f"Remove '{label}' with its data{also}?", err=True):
-        raise errors.Failure("nothing is removed")
 
 
 def instances(

@@ -6,11 +6,14 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from apb_broker import application
 from apb_broker.catalog import config as configuration
 from apb_broker.lifecycle import operations
 from apb_broker.lifecycle.broker import Broker
+from apb_broker.lifecycle.outcomes import Result
 from tests import scenarios
 from tests.contract.conftest import Platform
 
@@ -86,6 +89,36 @@ def test_role_decides_what_a_user_reaches(broker: Broker, tmp_path: Path) -> Non
     assert [status(user, path) for user in ("admin", "ops") for path in ("/v2/catalog", "/admin/v1/operations")] == [200, 403, 403, 200]
 
 
-def test_liveness_needs_no_login(platform: Platform) -> None:
-    """It says that the database answers, and nothing else."""
-    assert platform.client.get("/livez").json == {"status": "ok"}
+def test_operator_retries_cancels_and_forgets(platform: Platform) -> None:
+    """Over HTTP, in the operator's own name, which the audit keeps; what makes no sense is refused with a sentence."""
+    operation = platform.put().json["operation"]
+    assert platform.call("POST", f"/admin/v1/operations/{operation}/cancel").json["state"] == "failed"
+    again = platform.call("POST", f"/admin/v1/operations/{operation}/retry").json
+    assert (again["kind"], again["state"], again["requested_by"]) == ("provision", "queued", "admin")
+    assert platform.call("POST", f"/admin/v1/operations/{operation}/cancel").status_code == 422
+    assert "deprovision it first" in platform.call("POST", "/admin/v1/instances/i1/forget").json["description"]
+    assert platform.call("POST", "/admin/v1/instances/none/forget").status_code == 404
+    platform.delete()
+    scenarios.run(platform.broker, Result("failed", message="no route to host"))
+    assert platform.call("POST", "/admin/v1/instances/i1/forget").json["ports"] == {"client": 31000}
+    assert platform.delete().status_code == 410
+    told = platform.call("GET", "/admin/v1/audit?instance=i1&limit=3").json["audit"]
+    assert [(one["action"], one["outcome"], one["requested_by"]) for one in told] == [
+        ("forget", "done", "admin"),
+        ("deprovision", "failed", "apb"),
+        ("deprovision", "accepted", "admin"),
+    ]
+    assert platform.call("GET", f"/admin/v1/audit?instance=i1&before={told[-1]['seq']}").json["audit"][0]["seq"] < told[-1]["seq"]
+
+
+def test_audit_tells_who_was_given_credentials(platform: Platform) -> None:
+    """Each fetch, also the one within a synchronous bind; the database refuses to change what was written."""
+    scenarios.ready(platform.broker, "i-seen")
+    scenarios.bind(platform.broker, "i-seen")
+    scenarios.run(platform.broker, scenarios.BOUND)
+    platform.call("GET", "/v2/service_instances/i-seen/service_bindings/b1")
+    newest = platform.call("GET", "/admin/v1/audit?limit=1").json["audit"][0]
+    assert (newest["action"], newest["binding_id"], newest["principal"]) == ("credentials", "b1", "admin")
+    for statement in ("UPDATE audit SET requested_by = 'nobody'", "DELETE FROM audit", "TRUNCATE audit"):
+        with pytest.raises(DBAPIError, match="append-only"), platform.broker.database.engine.begin() as connection:
+            connection.execute(text(statement))

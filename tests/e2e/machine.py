@@ -20,6 +20,8 @@ import httpx
 import psutil
 import redis
 
+from tests import ports
+
 APB = [sys.executable, "-m", "apb_cli.main"]
 
 
@@ -30,13 +32,6 @@ def wait(condition: Callable[[], object], seconds: float = 60, what: str = "it")
         assert time.monotonic() < give_up, f"{what} did not happen within {seconds} s"
         time.sleep(0.05)
     return value
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def free_ports(wanted: int = 20) -> str:
@@ -57,13 +52,13 @@ def is_open(port: int) -> bool:
 class Machine:
     """One state directory and what runs on it."""
 
-    def __init__(self, state: Path, ports: str) -> None:
+    def __init__(self, state: Path, port_range: str) -> None:
         self.state = state
         self.environment = {**os.environ, "APB_STATE_DIR": str(state), "NO_COLOR": "1"}
         self.environment.pop("DATABASE_URL", None)
-        self.listen = f"127.0.0.1:{free_port()}"
+        self.listen = f"127.0.0.1:{ports.free()}"
         self.up: subprocess.Popen[bytes] | None = None
-        self.ports = ports
+        self.ports = port_range
 
     @property
     def instances(self) -> Path:
@@ -79,7 +74,7 @@ class Machine:
     def _answers(self) -> bool:
         with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
             url = json.loads((self.state / "admin.json").read_text())["url"]
-            return httpx.get(f"{url}/livez", trust_env=False).status_code == httpx.codes.OK
+            return httpx.get(f"{url}/readyz", trust_env=False).status_code == httpx.codes.OK
         return False
 
     @property

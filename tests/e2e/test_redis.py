@@ -95,6 +95,23 @@ def test_platform_that_cannot_wait_binds_within_its_request(up: Machine) -> None
     up.apb("deprovision", "sync", "--yes")
 
 
+def test_metrics_of_all_web_processes_are_added_up(up: Machine) -> None:
+    """Twenty requests are counted as twenty, whichever process served them; the worker is alive and says so."""
+    admin = json.loads((up.state / "admin.json").read_text())
+
+    def counted() -> float:
+        with httpx.Client(auth=(admin["username"], admin["password"]), timeout=60, trust_env=False) as operator:
+            lines = operator.get(f"{admin['url']}/metrics").text.splitlines()
+        name = 'apb_http_request_duration_seconds_count{code="404",method="none",route="none"}'
+        assert "apb_workers 1.0" in lines
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+    before = counted()
+    for _ in range(20):  # a connection each, so that several processes take part
+        assert httpx.get(f"{admin['url']}/none", auth=(admin["username"], admin["password"]), trust_env=False).status_code == 404
+    assert counted() == before + 20
+
+
 def test_accounts_survive_a_restart_of_the_server(up: Machine) -> None:
     """A server that dies comes back by itself, with its accounts and its data."""
     up.apb("provision", "redis", "redis-standard", "again", "-p", "memory=0.1")

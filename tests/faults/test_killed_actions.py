@@ -15,9 +15,10 @@ import psutil
 import psycopg
 import pytest
 
+from tests import ports
 from tests.faults.killed_plays import KillingHost, Point
 from tests.integration.collection import postgresql_server, redis_server
-from tests.integration.collection.conftest import Instance, bundled_redis, free_port, make_directory
+from tests.integration.collection.conftest import Instance, bundled_redis, make_directory
 
 ACTIONS = ("provision", "bind", "update", "unbind", "deprovision")
 POINTS = 3
@@ -188,7 +189,7 @@ def redis_on_host():
     instances = host.instances
 
     def made(name):
-        instance = Instance(KillingHost(directory, settings), f"redis-{os.urandom(6).hex()}", free_port(), {"memory": 0.1})
+        instance = Instance(KillingHost(directory, settings), f"redis-{os.urandom(6).hex()}", ports.free(), {"memory": 0.1})
         instances.append(instance)
         return RedisOnHost(name, instance.host, instance)
 

@@ -19,6 +19,8 @@ import psutil
 import pytest
 import redis
 
+from tests import ports
+
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = Path(sys.executable).parent
 
@@ -30,12 +32,6 @@ def unsafe(value):
     if isinstance(value, dict):
         return {name: unsafe(found) for name, found in value.items()}
     return [unsafe(found) for found in value] if isinstance(value, list) else value
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def await_true(condition, *, seconds=20.0):
@@ -120,7 +116,7 @@ class Host:
         return int((self.directory / "supervisor" / "supervisord.pid").read_text())
 
     def instance(self, **parameters):
-        made = Instance(self, f"redis-{uuid.uuid4().hex[:12]}", free_port(), {"memory": 0.1, **parameters})
+        made = Instance(self, f"redis-{uuid.uuid4().hex[:12]}", ports.free(), {"memory": 0.1, **parameters})
         self.instances.append(made)
         return made
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import psycopg
 
 from apb_broker.machine import accounts, processes
-from tests.integration.collection.conftest import Host, await_true, free_port, unsafe
+from tests import ports
+from tests.integration.collection.conftest import Host, await_true, unsafe
 
 ADMIN, ADMIN_PASSWORD = "apb_admin", "admin-{{ 1 + 1 }}"
 MINOR_ADMIN, MINOR_PASSWORD = "apb_minor", "minor-password"  # no superuser
@@ -49,7 +50,7 @@ class Server:
 
     directory: Path
     programs: Path
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=ports.free)
     process: subprocess.Popen = None
 
     def start(self):

@@ -17,7 +17,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.apb.catalog.plugins.module_utils import redis_accounts, redis_acl_user, redis_connection
 
-from tests.integration.collection.conftest import ROOT, Instance, bundled_redis, free_port
+from tests import ports
+from tests.integration.collection.conftest import ROOT, Instance, bundled_redis
 
 ADMIN, ADMIN_PASSWORD = "apb_admin", "admin-{{ 1 + 1 }}"
 PASSWORD = "p-password"
@@ -44,7 +45,7 @@ class Server:
     """A Redis with an ACL file, stopped and started by the test."""
 
     def __init__(self, program, directory, *, acl=True, by_file=True, **settings):
-        self.program, self.by_file, self.directory, self.port, self.process = program, by_file, directory, free_port(), None
+        self.program, self.by_file, self.directory, self.port, self.process = program, by_file, directory, ports.free(), None
         hashed = hashlib.sha256(ADMIN_PASSWORD.encode()).hexdigest()
         accounts = [f"user {ADMIN} on #{hashed} ~* &* +@all", "user default off"]
         self.acl = directory / "users.acl"

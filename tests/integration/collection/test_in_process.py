@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from tests import ports
 from tests.integration.collection import redis_server
-from tests.integration.collection.conftest import ROOT, free_port
+from tests.integration.collection.conftest import ROOT
 
 STAYS, IS_SENT = False, True
 TASKS = {
@@ -46,7 +47,7 @@ def play(directory, tasks, *, callback, arguments=()):
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """What -vvv says of each task, by its name. The module fails at once: nothing listens there."""
-    module = {"apb.catalog.redis_acl_user": {"port": free_port(), "name": "nobody", "wait_seconds": 0}, "ignore_errors": True}
+    module = {"apb.catalog.redis_acl_user": {"port": ports.free(), "name": "nobody", "wait_seconds": 0}, "ignore_errors": True}
     tasks = [{"name": name, **module, **keywords} for name, (keywords, _) in TASKS.items()]
     text = play(tmp_path_factory.mktemp("play"), tasks, callback="ansible.builtin.default", arguments=["-vvv"])
     return dict(re.findall(r"^TASK \[(.*?)\] \*+\n(.*?)(?=^TASK |^PLAY RECAP)", text, re.MULTILINE | re.DOTALL))

@@ -9,8 +9,9 @@ import redis
 from ansible_collections.apb.catalog.plugins.module_utils import redis_tenant
 from ansible_collections.apb.catalog.plugins.module_utils.redis_connection import RedisError
 
+from tests import ports
 from tests.integration.collection import redis_server
-from tests.integration.collection.conftest import ROOT, Host, free_port, make_directory
+from tests.integration.collection.conftest import ROOT, Host, make_directory
 
 CLIENT = ROOT / "roles" / "redis" / "tests" / "client.py"
 
@@ -195,7 +196,7 @@ def test_server_that_does_not_answer_is_no_success(controller, server):
 )
 def test_server_that_cannot_be_shared_is_told_with_the_cure(unfit, sentence):
     """Before anybody is bound there."""
-    settings = {"replica": {"replicaof": "127.0.0.1 1"}, "cluster": {"cluster-enabled": "yes", "cluster-port": free_port()}}.get(unfit, {})
+    settings = {"replica": {"replicaof": "127.0.0.1 1"}, "cluster": {"cluster-enabled": "yes", "cluster-port": ports.free()}}.get(unfit, {})
     program = redis_server.program_of("package") or redis_server.program_of("bundled")
     with redis_server.running(program, acl=unfit != "forgetful", by_file=unfit != "forgetful", **settings) as server:
         with server.admin() as admin:

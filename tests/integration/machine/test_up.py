@@ -13,6 +13,7 @@ import machine_people as people
 import pytest
 
 from apb_broker.machine.postgres import EmbeddedPostgres
+from tests import ports
 
 FAKE = Path(__file__).with_name("fake_apb.py")
 DEADLINE_SECONDS = 30
@@ -125,9 +126,7 @@ def familiar(person, used_place):
 
 @pytest.fixture
 def listen():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return f"127.0.0.1:{ports.free()}"
 
 
 def written(place, text):

@@ -197,6 +197,27 @@ class FakeBroker:
         self.instances[instance_id]["bindings"] = []
         return 202, {"operation": self.add_operation("unbind", instance_id, binding_id)}
 
+    def retry(self, query, body, operation_id):
+        again = self.add_operation(self.operations[operation_id]["kind"], self.operations[operation_id]["instance_id"])
+        return 200, {**self.operations[again], "state": "queued"}
+
+    def cancel(self, query, body, operation_id):
+        return 200, {**self.operations[operation_id], "state": "running"}
+
+    def forget(self, query, body, instance_id):
+        del self.instances[instance_id]
+        return 200, {
+            "id": instance_id,
+            "names": {"slug": "redis-1"},
+            "placement": {"host": "h"},
+            "ports": {"client": 1},
+            "usernames": ["b1"],
+        }
+
+    def audit(self, query, body):
+        entry = {"seq": 1, "at": NOW, "principal": "cf", "requested_by": "ann", "action": "bind", "outcome": "accepted", "detail": ""}
+        return 200, {"audit": [{**entry, "instance_id": query.get("instance", "i-1"), "binding_id": "b-1", "operation_id": "op-1"}]}
+
     def last_operation(self, query, body, *ids):
         operation = self.operations[query["operation"]]
         return 200, {"state": operation["state"], "description": operation["error"] or operation["description"]}
@@ -220,6 +241,10 @@ ROUTES = [
     ("GET", r"/admin/v1/operations", "list_operations"),
     ("GET", r"/admin/v1/operations/([^/]+)", "get_operation"),
     ("GET", r"/admin/v1/operations/([^/]+)/log", "log"),
+    ("POST", r"/admin/v1/operations/([^/]+)/retry", "retry"),
+    ("POST", r"/admin/v1/operations/([^/]+)/cancel", "cancel"),
+    ("POST", r"/admin/v1/instances/([^/]+)/forget", "forget"),
+    ("GET", r"/admin/v1/audit", "audit"),
 ]
 
 
@@ -265,7 +290,7 @@ def _handler(broker: FakeBroker) -> type[BaseHTTPRequestHandler]:
             expected = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
             return self.headers["Authorization"] == f"Basic {expected}"
 
-        do_GET = do_PUT = do_PATCH = do_DELETE = _serve
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
         def log_message(self, *args: Any) -> None:
             """Quiet."""

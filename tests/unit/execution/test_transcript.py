@@ -33,6 +33,21 @@ def test_outcome_takes_messages_of_any_shape(result, reason):
     assert outcome(failed(**result), stats(), status=2).message.endswith(f": {reason}")
 
 
+@pytest.mark.parametrize(
+    ("result", "words", "transient"),
+    [
+        ({"rc": 137, "module_stdout": "", "module_stderr": ""}, "(exit status 137: not a word)", True),
+        ({"rc": -9, "module_stdout": "half", "module_stderr": ""}, "(exit status -9: half)", True),
+        ({"rc": 1, "module_stdout": "", "module_stderr": "Traceback\nKeyError: x"}, "(exit status 1: KeyError: x)", False),
+        ({"rc": 137}, "broken", False),
+    ],
+)
+def test_outcome_tells_how_a_module_without_a_result_ended(result, words, transient):
+    """One that was killed is run again, since nobody knows how far it came; a result with a status of its own is a module's word."""
+    found = outcome(failed(msg="broken", **result), stats(), status=2)
+    assert (found.message.endswith(words), found.transient) == (True, transient)
+
+
 @pytest.mark.parametrize("events", [(), (stats(),)])
 def test_outcome_is_lost_when_a_signal_ended_the_playbook(events):
     """Without an exit status nobody knows."""

@@ -1,0 +1,45 @@
+"""One line in the log for each request: what was asked by whom, and how it was answered. Never a body, a query or a header's secret.
+
+What else is logged while a request is served carries its ids too.
+"""
+
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+
+REQUEST_IDENTITY = "X-Broker-API-Request-Identity"
+LONGEST = 200  # of what strangers choose
+QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+
+log = structlog.get_logger("apb.web")
+
+
+def register(app: Flask) -> None:
+    """Logs every request but probes that went well."""
+
+    @app.before_request
+    def begin() -> None:
+        g.began = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        known = {**(request.view_args or {}), "request_id": request.headers.get(REQUEST_IDENTITY)}
+        structlog.contextvars.bind_contextvars(**{name: _short(value) for name, value in known.items() if value})
+
+    @app.after_request
+    def tell(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule is not None else None
+        if route not in QUIET or response.status_code >= 400:
+            log.info(
+                "request",
+                method=_short(request.method),
+                route=route,
+                status=response.status_code,
+                seconds=round(time.perf_counter() - g.began, 4),
+                user=g.get("user"),
+                client=request.remote_addr,
+            )
+        return response
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
