@@ -34,8 +34,9 @@ def check_ids() -> None:
 @blueprint.get("/catalog")
 def catalog() -> Response:
     """What is offered; 304 for a platform that has it already."""
-    response = jsonify(versions.catalog(broker().catalog.osb(), headers.version()))
-    response.add_etag()
+    rendered = versions.rendered(broker().catalog, headers.version())
+    response = Response(rendered.body, mimetype="application/json")
+    response.set_etag(rendered.etag)
     response.cache_control.no_cache = True
     response.make_conditional(request)
     return response

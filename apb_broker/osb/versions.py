@@ -3,7 +3,13 @@
 A field's version is that of the release that brought it (OSB release notes, v2.13 to v2.17).
 """
 
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
 from typing import Any
+
+from apb_broker.catalog.catalog import Catalog
 
 VERSIONS = ("2.13", "2.14", "2.15", "2.16", "2.17")
 
@@ -21,6 +27,21 @@ BODY_FIELDS = {
 def body(found: dict[str, Any], version: str) -> dict[str, Any]:
     """A response's body as that version knows it."""
     return _known(found, BODY_FIELDS, version)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A body that is sent again and again, and its ETag."""
+
+    body: bytes
+    etag: str
+
+
+@functools.lru_cache(maxsize=64)
+def rendered(of: Catalog, version: str) -> Rendered:
+    """The catalog's bytes as that version knows it: a catalog never changes, so they are made once."""
+    body = json.dumps(catalog(of.osb(), version), ensure_ascii=False, separators=(",", ":")).encode()
+    return Rendered(body, hashlib.sha256(body).hexdigest()[:32])
 
 
 def catalog(found: dict[str, Any], version: str) -> dict[str, Any]:
