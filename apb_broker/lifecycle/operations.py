@@ -238,11 +238,11 @@ def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | N
 
     After a failed update or deprovision it tells whether the instance may still be used, and whether the update may be sent again.
     """
-    with broker.database.unit() as unit:
+    with broker.database.reading() as unit:
         if operation_id is None:
             operation = unit.last_operation(instance_id, binding_id)
         else:
-            operation = unit.operation(operation_id)
+            operation = unit.standing(operation_id)
             if operation is not None and (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
                 raise errors.Invalid(f"operation: {operation_id} is not an operation of this instance or binding")
         if operation is None or not owns(caller, operation):

@@ -35,10 +35,9 @@ def check_ids() -> None:
 def catalog() -> Response:
     """What is offered; 304 for a platform that has it already."""
     rendered = versions.rendered(broker().catalog, headers.version())
-    response = Response(rendered.body, mimetype="application/json")
-    response.set_etag(rendered.etag)
-    response.cache_control.no_cache = True
-    response.make_conditional(request)
+    response = Response(rendered.body, headers=rendered.headers)
+    if "If-None-Match" in request.headers:
+        response.make_conditional(request)
     return response
 
 

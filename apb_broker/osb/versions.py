@@ -31,17 +31,18 @@ def body(found: dict[str, Any], version: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A body that is sent again and again, and its ETag."""
+    """A body that is sent again and again, and its headers."""
 
     body: bytes
-    etag: str
+    headers: dict[str, str]
 
 
 @functools.lru_cache(maxsize=64)
 def rendered(of: Catalog, version: str) -> Rendered:
     """The catalog's bytes as that version knows it: a catalog never changes, so they are made once."""
     body = json.dumps(catalog(of.osb(), version), ensure_ascii=False, separators=(",", ":")).encode()
-    return Rendered(body, hashlib.sha256(body).hexdigest()[:32])
+    etag = hashlib.sha256(body).hexdigest()[:32]
+    return Rendered(body, {"Content-Type": "application/json", "Cache-Control": "no-cache", "ETag": f'"{etag}"'})
 
 
 def catalog(found: dict[str, Any], version: str) -> dict[str, Any]:

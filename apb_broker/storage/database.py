@@ -5,7 +5,7 @@ Owns connections and the look-ups; the queue's statements are in `storage.queue`
 
 import select as select_module
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,9 @@ from apb_broker.storage.tables import ACTIVE_STATES, Allocation, Binding, Instan
 
 # Made once: to build a statement costs as much as to run it.
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+STANDING = select(
+    *(Operation.__table__.c[name] for name in ("kind", "state", "description", "error", "instance_id", "binding_id", "principal"))
+).where(Operation.__table__.c.id == bindparam("id"))
 TAKEN_PORTS = select(Allocation.port).where(Allocation.host == bindparam("host"))
 ALLOCATE = insert(Allocation.__table__)  # type: ignore[arg-type]
 USAGE = (
@@ -63,13 +66,24 @@ class Database:
         # hide_parameters: an error's text must never show the values of a statement.
         self.engine = sqlalchemy.create_engine(driver_url(url), pool_size=pool_size, hide_parameters=True)
         sqlalchemy.event.listen(self.engine, "checkout", _require_open)
+        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._keyring = keyring
 
-    @contextmanager
-    def unit(self) -> Iterator["Unit"]:
+    def reading(self) -> AbstractContextManager["Unit"]:
+        """A unit that only looks: without a transaction around its statements, each of which sees what is committed then.
+
+        In a unit it would be the same (READ COMMITTED), for two round trips more.
+        """
+        return self._unit(self._reader)
+
+    def unit(self) -> AbstractContextManager["Unit"]:
         """One transaction: committed at the end of the block, rolled back by any exception. Raises Unavailable."""
+        return self._unit(self.engine)
+
+    @contextmanager
+    def _unit(self, engine: sqlalchemy.Engine) -> Iterator["Unit"]:
         try:
-            with Session(self.engine, autoflush=False, expire_on_commit=False, info={"keyring": self._keyring}) as session, session.begin():
+            with Session(engine, autoflush=False, expire_on_commit=False, info={"keyring": self._keyring}) as session, session.begin():
                 yield Unit(session)
         except IntegrityError as error:
             if "instances_name" in str(error.orig):
@@ -171,6 +185,10 @@ class Unit:
     def operation(self, operation_id: str) -> Operation | None:
         """The operation of that id."""
         return self.session.get(Operation, operation_id)
+
+    def standing(self, operation_id: str) -> Any:
+        """What polling needs of an operation, as a row; by far the most frequent question, so no Operation is made of it."""
+        return self.session.connection().execute(STANDING, {"id": operation_id}).one_or_none()
 
     def operations(self, *, instance_id: str | None = None, state: str | None = None, limit: int = 100) -> Sequence[Operation]:
         """Operations, newest first."""
