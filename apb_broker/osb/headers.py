@@ -9,11 +9,11 @@ from flask import Flask, Response, g, request
 
 from apb_broker.lifecycle.requests import Caller
 from apb_broker.osb import bodies
+from apb_broker.osb.versions import VERSION_HEADER as VERSION
 from apb_broker.osb.versions import VERSIONS
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
-VERSION = "X-Broker-API-Version"
 IDENTITY = "X-Broker-API-Originating-Identity"
 REQUEST_IDENTITY = "X-Broker-API-Request-Identity"
 

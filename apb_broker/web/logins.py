@@ -12,7 +12,7 @@ from apb_broker.catalog import credentials
 from apb_broker.web.failed_logins import FailedLogins, place_of
 from apb_broker.web.verified_logins import Login, VerifiedLogins
 
-CHECKS_AT_ONCE = 2  # 64 MiB each
+CHECKS_AT_ONCE = 2  # 19 MiB each, if the operator's hashes are usual ones
 CHECKS_WAITING = 10  # the other threads are for those who were found good
 MAX_NAME_CHARACTERS = 64  # as many as names of users have
 

@@ -9,7 +9,7 @@ from apb_broker.catalog.errors import ConfigError
 
 TOKEN = "0123456789abcdefghij"
 SALT, DIGEST = "c29tZXNhbHRzb21lc2E", "A" * 43
-USUAL = "m=65536,t=3,p=4"
+USUAL = "m=19456,t=2,p=1"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def user(raw, load, tmp_path):
 
 
 def test_hash_is_of_its_password():
-    """Made and checked with argon2id, 64 MiB; another one each time."""
+    """Made and checked with argon2id, 19 MiB; another one each time."""
     made = credentials.hash_password("pass:word ü")
     assert made.startswith(f"$argon2id$v=19${USUAL}$")
     assert credentials.is_password_of(made, "pass:word ü")
@@ -45,7 +45,7 @@ def test_nobodys_hash_costs_what_others_do():
 
 def test_file_holds_a_password_or_its_hash(user):
     """A password may begin with a dollar sign, unless it goes on as hashes do."""
-    hashed = f"$argon2id$v=19$m=19456,t=2,p=1${SALT}${DIGEST}"
+    hashed = f"$argon2id$v=19$m=65536,t=3,p=4${SALT}${DIGEST}"
     assert user("hush-hush\n").credential() == credentials.Password("hush-hush")
     assert user("$ecret").credential() == credentials.Password("$ecret")
     assert user(hashed + "\n").credential() == credentials.PasswordHash(hashed)
