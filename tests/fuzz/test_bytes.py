@@ -1,6 +1,7 @@
 """Raw bytes to a real server: an answer that is HTTP and no 5xx, or a closed connection, in time; no effect of what must not have one."""
 
 import collections
+import contextlib
 import os
 import random
 import shutil
@@ -169,3 +170,12 @@ def test_a_line_can_be_as_long_as_the_server_allows(address: Address) -> None:
     for data in (b"GET /" + b"x" * 70_000, Message("GET", "/" + "x" * 9000).written()):
         answer = wire.exchange(address, data, is_whole=False)
         assert answer.status is None or 400 <= answer.status < 500
+
+
+def test_clients_that_say_nothing_more_do_not_stop_the_server(address: Address) -> None:
+    """More connections than there are threads, each in the middle of a request: others are answered meanwhile."""
+    with contextlib.ExitStack() as stalled:
+        for number in range(60):
+            connection = stalled.enter_context(socket.create_connection(address, timeout=5))
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n" if number % 2 else b"GET /li")
+        assert wire.exchange(address, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", limit_seconds=40).status == 200
