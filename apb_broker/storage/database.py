@@ -3,6 +3,7 @@
 Owns connections and the look-ups; the queue's statements are in `storage.queue`.
 """
 
+import itertools
 import select as select_module
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +26,13 @@ LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 STANDING = select(
     *(Operation.__table__.c[name] for name in ("kind", "state", "description", "error", "instance_id", "binding_id", "principal"))
 ).where(Operation.__table__.c.id == bindparam("id"))
+LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))")
+# As many of these ports, in their order, as are held by nobody: now they are by us.
+HOLD_PORTS = text(
+    "SELECT port FROM unnest(CAST(:ports AS integer[])) AS port"
+    " WHERE pg_try_advisory_xact_lock(hashtextextended('port/' || :host || '/' || port, 0)) LIMIT :wanted"
+)
+SPARE_PORTS = 100  # that others may hold just now
 TAKEN_PORTS = select(Allocation.port).where(Allocation.host == bindparam("host"))
 ALLOCATE = insert(Allocation.__table__)  # type: ignore[arg-type]
 USAGE = (
@@ -220,10 +228,13 @@ class Unit:
             select(Progress).where(Progress.operation_id == operation_id, Progress.sequence > after).order_by(Progress.sequence)
         ).all()
 
-    def lock_places(self, places: Collection[str]) -> None:
-        """Waits until no other transaction gives room on these hosts or servers away; held until the end of the unit."""
+    def lock_places(self, places: Collection[str], *, alone: bool = True) -> None:
+        """Waits until no other transaction gives room on these hosts or servers away; held until the end of the unit.
+
+        Several that are not `alone` there go on together, and count nothing but what each holds by itself.
+        """
         for place in sorted(places):  # everybody in the same order
-            self._lock(f"place/{place}")
+            self.session.execute(LOCK if alone else LOCK_SHARED, {"name": f"place/{place}"})
 
     def lock_owner(self, per: str, owner: str) -> None:
         """Waits until no other transaction decides how many instances this organization or space has; held until the end of the unit."""
@@ -253,9 +264,28 @@ class Unit:
         rows = self.session.execute(select(Reservation.copy, Reservation.memory_gb).where(Reservation.instance_id == instance_id))
         return {row.copy: row.memory_gb for row in rows}
 
-    def taken_ports(self, host: str) -> set[int]:
-        """The ports of a host that instances have."""
-        return set(self.session.scalars(TAKEN_PORTS, {"host": host}))
+    def hold_ports(self, host: str, ports: range, wanted: int) -> list[int]:
+        """The lowest ports of a host that nobody has, so many as are wanted; nobody else gets them before the end of the unit.
+
+        Fewer, when there are no more.
+        """
+        held: list[int] = []
+        is_alone = False
+        while True:
+            taken = set(self.session.scalars(TAKEN_PORTS, {"host": host}))
+            sure = [port for port in held if port not in taken]  # held before this look, so nobody gets it after it
+            if len(sure) >= wanted:
+                return sorted(sure)
+            free = (port for port in ports if port not in taken and port not in held)
+            candidates = list(itertools.islice(free, wanted + SPARE_PORTS))
+            if not is_alone and len(candidates) < wanted + SPARE_PORTS:
+                self._lock("ports")  # about the last ones only one decides at a time: two with half of what they want each help nobody
+                is_alone = True
+                continue
+            new = self.session.scalars(HOLD_PORTS, {"host": host, "ports": candidates, "wanted": wanted - len(sure)}).all()
+            if not new:
+                return sorted(sure)
+            held += new
 
     def allocate_ports(self, host: str, ports: Mapping[str, int], instance_id: str) -> None:
         """Gives ports of a host to an instance, by name. The caller holds the place's lock and knows that they are free."""
