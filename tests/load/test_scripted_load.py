@@ -17,8 +17,8 @@ import yaml
 from apb_broker.storage.database import Database
 from tests.e2e.machine import free_port
 from tests.load import model
-from tests.load.clients import Offered
-from tests.load.history import History
+from tests.load.clients import Offered, Pace
+from tests.load.history import History, clock
 from tests.load.site import Site, site
 
 SEED = int(os.environ.get("APB_LOAD_SEED") or random.SystemRandom().randrange(10**6))
@@ -119,7 +119,7 @@ def crates(database: Database, database_url: str, short_directory: Path) -> Iter
 def test_nothing_is_lost_run_twice_or_forgotten_under_load(crates: Site, tmp_path: Path) -> None:
     """No lost update, no double run, every 202 reaches an end, last_operation never goes backwards, each answer fits what is there."""
     print(f"APB_LOAD_SEED={SEED}")
-    wire, failures = crates.load(OFFERED, INSTANCES, clients=CLIENTS, seconds=SECONDS, pause_seconds=PAUSE_SECONDS)
+    wire, failures = crates.load(OFFERED, INSTANCES, CLIENTS, Pace(clock() + SECONDS, PAUSE_SECONDS))
     assert failures == [], crates.logs()
     quiet_at = crates.settle(wire, SETTLE_SECONDS)
     history = crates.look(wire, INSTANCES, quiet_at=quiet_at, deadline_seconds=DEADLINE_SECONDS, recorded=True)
