@@ -21,24 +21,35 @@ class Connection:
     url: str
     username: str
     password: str = field(repr=False)
+    ca_file: Path | None = None  # authorities that may vouch for an https URL; None: the system's
 
 
-def find(url: str | None, username: str | None, password_file: Path | None, environment: Mapping[str, str] = os.environ) -> Connection:
+def find(
+    url: str | None,
+    username: str | None,
+    password_file: Path | None,
+    ca_file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Connection:
     """The connection to use. Raises Usage, NotAuthorised, Unreachable."""
     url = url or environment.get("APB_URL") or None
     username = username or environment.get("APB_USERNAME") or None
-    named = environment.get("APB_PASSWORD_FILE")
-    password_file = password_file or (Path(named) if named else None)
+    password_file = password_file or _named(environment, "APB_PASSWORD_FILE")
+    ca_file = ca_file or _named(environment, "APB_CA_FILE")
     if url is not None:
         # The password in the state directory belongs to the broker of that directory: it is sent to no other URL.
         if username is None or password_file is None:
             raise errors.Usage("with --url or APB_URL also give --username and --password-file (or APB_USERNAME and APB_PASSWORD_FILE)")
-        return Connection(_checked(url), username, read_password(password_file))
+        return Connection(_checked(url), username, read_password(password_file), ca_file)
     if username is not None and password_file is None:
         raise errors.Usage(f"the password of user '{username}' is missing: give --password-file or APB_PASSWORD_FILE")
     local = _local(state_directory(environment) / "admin.json")
     password = local.password if password_file is None else read_password(password_file)
-    return Connection(local.url, username or local.username, password)
+    return Connection(local.url, username or local.username, password, ca_file or local.ca_file)
+
+
+def _named(environment: Mapping[str, str], name: str) -> Path | None:
+    return Path(environment[name]) if environment.get(name) else None
 
 
 def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
@@ -87,7 +98,8 @@ def open_to_others(path: Path) -> errors.Usage:
 def _local(path: Path) -> Connection:
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
-        return Connection(_checked(given["url"]), given["username"], given["password"])
+        ca_file = path.parent / given["ca_file"] if given.get("ca_file") else None
+        return Connection(_checked(given["url"]), given["username"], given["password"], ca_file)
     except FileNotFoundError as error:
         raise errors.Unreachable(
             f"no broker is known: {path} does not exist. Is `apb up` running? "

@@ -6,6 +6,7 @@ Whether a call is tried again while waiting is left to `waiting`.
 import ssl
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -37,13 +38,12 @@ class Client:
 
     def __init__(self, connection: Connection) -> None:
         self.url = connection.url
-        # The environment is not asked for proxies (they would swallow calls to this machine) nor for a .netrc; a private
-        # authority is trusted through the system's store or SSL_CERT_FILE, which OpenSSL itself reads.
+        # The environment is not asked for proxies (they would swallow calls to this machine) nor for a .netrc.
         self._http = httpx.Client(
             auth=httpx.BasicAuth(connection.username, connection.password),
             headers={"X-Broker-API-Version": API_VERSION},
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            verify=ssl.create_default_context() if connection.url.startswith("https:") else False,
+            verify=_authorities(connection.ca_file) if connection.url.startswith("https:") else False,
             trust_env=False,
         )
 
@@ -138,8 +138,7 @@ class Client:
         try:
             response = self._http.request(method, self.url + path, params=given, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            reason = str(error) or "no connection in time"
-            raise errors.Unreachable(f"cannot reach the broker at {self.url} ({reason}). Is `apb up` running?") from error
+            raise errors.Unreachable(f"cannot reach the broker at {self.url} {_cure(str(error) or 'no connection in time')}") from error
         except httpx.InvalidURL as error:
             raise errors.Usage(f"the URL of the broker cannot be used: {error}") from error
         except httpx.HTTPError as error:
@@ -170,6 +169,23 @@ class Client:
         if not description:
             return errors.Unreachable(f"{self.url} does not answer as an apb broker does (status {status}): is the URL right?")
         return errors.NotFound(said) if status in (404, 410) else errors.Refused(said)
+
+
+def _cure(reason: str) -> str:
+    is_distrusted = "CERTIFICATE_VERIFY_FAILED" in reason
+    return f"({reason}). " + ("--ca-file or APB_CA_FILE names who vouches for it." if is_distrusted else "Is `apb up` running?")
+
+
+def _authorities(ca_file: Path | None) -> ssl.SSLContext:
+    """Who may vouch for the broker: those of the file, else the system's (or SSL_CERT_FILE's, which OpenSSL itself reads). Raises Usage."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise errors.Usage(f"{ca_file} holds no certificates: expected PEM") from error
+    except OSError as error:
+        raise errors.Usage(f"{ca_file} cannot be read: {error.strerror}") from error
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the file may hold the broker's own certificate
+    return context
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -63,6 +63,15 @@ _PasswordFile = Annotated[
         rich_help_panel=CONNECTION_PANEL,
     ),
 ]
+_CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        metavar="FILE",
+        help="Certificates (PEM) that vouch for an https URL instead of the system's. Default: $APB_CA_FILE.",
+        rich_help_panel=CONNECTION_PANEL,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -77,11 +86,13 @@ def connected(command: Callable[Concatenate[Session, P], None]) -> Callable[...,
     """The command with options for broker and output in place of its first argument, the session."""
 
     @functools.wraps(command)
-    def run(*, url: str | None, username: str | None, password_file: Path | None, output: Format, **given: Any) -> None:
+    def run(
+        *, url: str | None, username: str | None, password_file: Path | None, ca_file: Path | None, output: Format, **given: Any
+    ) -> None:
         # Imported by commands that speak HTTP only: httpx takes longer to import than all else of `apb --help`.
         from apb_cli import connection, http
 
-        with http.Client(connection.find(url, username, password_file)) as client:
+        with http.Client(connection.find(url, username, password_file, ca_file)) as client:
             command(Session(client, Output(output)), **given)  # type: ignore[call-arg]
 
     own = list(inspect.signature(command).parameters.values())[1:]
@@ -90,6 +101,7 @@ def connected(command: Callable[Concatenate[Session, P], None]) -> Callable[...,
         _keyword("url", _Url, None),
         _keyword("username", _Username, None),
         _keyword("password_file", _PasswordFile, None),
+        _keyword("ca_file", _CaFile, None),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -15,7 +15,7 @@ from apb_cli.main import app
 from apb_cli.options import CONNECTION_PANEL
 
 MARK = "<!-- from here on written by: python -m apb_cli.reference docs/cli.md -->"
-SHARED = ("--url", "--username", "--password-file", "--output", "--space", "--no-wait", "--parameter", "--parameters-file")
+SHARED = ("--url", "--username", "--password-file", "--ca-file", "--output", "--space", "--no-wait", "--parameter", "--parameters-file")
 
 
 def render() -> str:

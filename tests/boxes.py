@@ -67,14 +67,19 @@ offers:
 """
 
 
-def write(folder: Path) -> str:
-    """The role box in folder/services; returns an apb.yml that offers its plans."""
+def write(folder: Path, service: dict[str, object] | None = None, plans: dict[str, dict[str, object]] | None = None) -> str:
+    """The role box in folder/services, with what a test says otherwise of the service or of some of its plans.
+
+    Returns an apb.yml that offers its plans.
+    """
+    described = {**SERVICE, **(service or {})}
+    described["plans"] = [{**plan, **(plans or {}).get(str(plan["name"]), {})} for plan in SERVICE["plans"]]
     role = folder / "services" / "box"
     for mode in ("host", "shared"):
         (role / "tasks" / mode).mkdir(parents=True, exist_ok=True)
         (role / "tasks" / mode / "provision.yml").write_text("[]\n")
     (role / "meta").mkdir(exist_ok=True)
-    (role / "meta" / "service.yml").write_text(yaml.safe_dump(SERVICE, sort_keys=False, allow_unicode=True))
+    (role / "meta" / "service.yml").write_text(yaml.safe_dump(described, sort_keys=False, allow_unicode=True))
     return CONFIG
 
 

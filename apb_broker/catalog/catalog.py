@@ -5,8 +5,8 @@ so nothing here is needed to go on with one whose plan is no longer offered, exc
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import service as desc
 
 from apb_broker.catalog import roles
 from apb_broker.catalog.config import Audience, BindingExpiry, Config, OfferEntry, Quota, Target
-from apb_broker.catalog.errors import CatalogError, NotOffered
+from apb_broker.catalog.errors import CatalogError, ConfigError, NotOffered
 
 SERVICE_TEXTS = ("displayName", "longDescription", "providerDisplayName")
 SERVICE_LINKS = ("documentationUrl", "supportUrl")
@@ -47,10 +47,11 @@ class Catalog:
     language: str = "en"
     polling_seconds: int | None = None
     quotas: tuple[Quota, ...] = ()
+    left_out: tuple[Offer, ...] = ()  # of a slice: what it lacks of the whole
 
     @classmethod
     def load(cls, config: Config) -> "Catalog":
-        """The catalog of this configuration. Raises CatalogError naming what is wrong."""
+        """The catalog of this configuration. Raises CatalogError or ConfigError naming what is wrong."""
         found = {role.name: roles.find(role.name, config.services_path) for role in config.roles}
         try:
             loaded = [described.load(role.description, role=role.name, version=role.version) for role in found.values()]
@@ -59,10 +60,16 @@ class Catalog:
         _refuse_duplicates(loaded)
         directories = {role.name: role.directory for role in found.values()}
         offers = tuple(_offer(config, loaded, directories, index, entry) for index, entry in enumerate(config.offers))
+        _refuse_unknown_services(config, offers)
         settings = {found[role.name].name: dict(role.settings) for role in config.roles}
         limits = config.settings
         polling = math.ceil(limits.operation_deadline_seconds + limits.lease_seconds + limits.grace_seconds)
         return cls(offers, dict(config.targets), settings, limits.language, polling, tuple(config.quotas))
+
+    def slice(self, services: Collection[str]) -> "Catalog":
+        """The part of it with these services, by name. Nothing else can be had there; what was had goes on as before."""
+        kept = tuple(offer for offer in self.offers if offer.service.name in services)
+        return replace(self, offers=kept, left_out=tuple(offer for offer in self.offers if offer not in kept))
 
     @property
     def services(self) -> tuple[described.Service, ...]:
@@ -86,7 +93,7 @@ class Catalog:
 
     def binding_expiry(self, plan_id: str) -> BindingExpiry | None:
         """When new bindings of this plan end; None: not by themselves, or the plan is not on offer."""
-        return next((offer.binding_expiry for offer in self.offers if offer.plan.id == plan_id), None)
+        return next((offer.binding_expiry for offer in (*self.offers, *self.left_out) if offer.plan.id == plan_id), None)
 
     def target(self, name: str) -> Target:
         """The target of this name, whether or not anything is offered on it. Raises KeyError."""
@@ -131,6 +138,18 @@ def _refuse_mode(field: str, plan: described.Plan, mode: str, directory: Path) -
         )
     if not (directory / "tasks" / mode / "provision.yml").is_file():
         raise CatalogError(f"{field}: {directory} has no tasks/{mode}/provision.yml, so its role does not know this mode")
+
+
+def _refuse_unknown_services(config: Config, offers: Iterable[Offer]) -> None:
+    offered = {offer.service.name for offer in offers}
+    mistakes = [
+        f"brokers.{name}.services.{index}: {service!r} is not offered; services on offer: {', '.join(sorted(offered)) or 'none'}"
+        for name, part in config.brokers.items()
+        for index, service in enumerate(part.services)
+        if service not in offered
+    ]
+    if mistakes:
+        raise ConfigError(config.path, mistakes)
 
 
 def _refuse_duplicates(loaded: list[described.Service]) -> None:

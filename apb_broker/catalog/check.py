@@ -4,17 +4,21 @@ Owns what goes beyond loading: files that are named, hosts that an inventory has
 """
 
 import difflib
+import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import service_yaml
 
+from apb_broker.catalog import certificates, groups, roles
 from apb_broker.catalog import config as configuration
-from apb_broker.catalog import groups, roles
 from apb_broker.catalog.catalog import Catalog, Offer
 from apb_broker.catalog.config import Config, HostTarget, SharedTarget, Target
+from apb_broker.catalog.credentials import PasswordHash
 from apb_broker.catalog.errors import CatalogError, ConfigError
 
 ALL = "all"  # the group of an inventory that has every host
@@ -61,19 +65,35 @@ def check(path: Path, hosts_of: groups.HostsOf) -> Report:
         catalog = Catalog.load(config)
     except (ConfigError, CatalogError) as error:
         return Report(mistakes=str(error).splitlines())
-    mistakes = [*_unreadable_passwords(config), *_unknown_hosts(config, hosts_of)]
-    warnings = [f"{config.path}: {text}" for text in (*_unknown_settings(config, catalog), *_unused(config))]
+    mistakes = [*_unusable_secrets(config), *_unknown_hosts(config, hosts_of)]
+    warnings = [f"{config.path}: {text}" for text in (*_unusual_hashes(config), *_unknown_settings(config, catalog), *_unused(config))]
     return Report(mistakes, warnings, catalog.offers)
 
 
-def _unreadable_passwords(config: Config) -> Iterator[str]:
-    readers: list[Callable[[], str]] = [user.password for user in config.users]
+def _unusable_secrets(config: Config) -> Iterator[str]:
+    readers: list[Callable[[], Any]] = [user.credential for user in config.users]
     readers += [target.password for target in config.targets.values() if isinstance(target, SharedTarget)]
+    if config.tls is not None:
+        readers.append(partial(certificates.load, config.tls, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)))
+    readers.append(partial(configuration.credentials_of, config.users))
+    found: dict[str, None] = {}
     for read in readers:
         try:
             read()
         except ConfigError as error:
-            yield str(error)
+            found[str(error)] = None
+    yield from found
+
+
+def _unusual_hashes(config: Config) -> Iterator[str]:
+    for index, user in enumerate(config.users):
+        with suppress(ConfigError):
+            credential = user.credential()
+            if isinstance(credential, PasswordHash) and not credential.is_usual:
+                yield (
+                    f"users.{index}.password_file: the hash costs other time than those of `apb hash-password`: "
+                    "how long a wrong password takes tells that this user exists"
+                )
 
 
 def _unknown_hosts(config: Config, hosts_of: groups.HostsOf) -> Iterator[str]:

@@ -1,15 +1,15 @@
 """The operator's apb.yml: its model, and load(), which refuses whatever could not work.
 
 Owns shapes, defaults and references inside the file. Whether a named role or plan exists is catalog.py's question. Paths in the file are
-relative to it. No secret stands in the file: passwords are files of their own, read when they are needed.
+relative to it. No secret stands in the file: passwords, tokens and keys are files of their own, read when they are needed.
 """
 
 import difflib
 import ipaddress
 import re
-import stat
 import types
 import typing
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,13 +25,16 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
+from apb_broker.catalog import credentials, secret_files
 from apb_broker.catalog.errors import ConfigError
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 ROLE = r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*)?$"
+SERVICE = r"^[a-z][a-z0-9-]{0,39}$"
 OFFER = r"^[a-z][a-z0-9-]{0,39}/[a-z][a-z0-9-]{0,39}$"
 USER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 HOST_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]*$"
@@ -40,6 +43,7 @@ IN_WORDS = {
     LANGUAGE: "a language, such as en or zh",
     NAME: "lower-case letters, digits and hyphens, at most 63",
     ROLE: "namespace.collection.role, or the folder name of a role in services_path",
+    SERVICE: "the name of a service, such as redis",
     OFFER: "SERVICE/PLAN, such as redis/redis-standard",
     USER_NAME: "letters, digits and . _ @ -, at most 64",
     HOST_NAME: "the name of a host in the inventory",
@@ -47,7 +51,6 @@ IN_WORDS = {
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 DNS_NAME = re.compile(rf"{LABEL}(\.{LABEL})*")
 VARIABLE = re.compile(r"[a-z_][a-z0-9_]*")
-PASSWORD_BYTES = 4096
 
 
 def _path(value: Any, info: ValidationInfo) -> Path:
@@ -101,30 +104,39 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
 
-def _password(file: Path, whose: str) -> str:
-    try:
-        mode = stat.S_IMODE(file.stat().st_mode)
-        if mode & 0o077:
-            raise ConfigError(file, [f"mode {mode:04o} lets others read a password: chmod 600 {file}"])
-        text = file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(file, [f"the password of {whose} cannot be read: {why}"]) from error
-    if not text or len(text) > PASSWORD_BYTES:
-        raise ConfigError(file, [f"the password of {whose} is {'too long' if text else 'empty'}"])
-    return text
-
-
 class User(Model):
     """Someone who may call the broker over HTTP."""
 
-    name: Annotated[str, Field(pattern=USER_NAME)]
-    password_file: FilePath
-    roles: Annotated[list[Literal["platform", "operator"]], Field(min_length=1)]
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["password_file"]}, {"required": ["token_file"]}]})
 
-    def password(self) -> str:
-        """The password, read now. Raises ConfigError when others could read it too."""
-        return _password(self.password_file, f"user '{self.name}'")
+    name: Annotated[str, Field(pattern=USER_NAME)]
+    password_file: Annotated[
+        FilePath | None, Field(description="A file (0600) with the password, or with its hash as `apb hash-password` makes it")
+    ] = None
+    token_file: Annotated[
+        FilePath | None,
+        Field(description="Instead: a file (0600) with a bearer token, or with sha256: and its SHA-256 in hexadecimal digits"),
+    ] = None
+    roles: Annotated[list[Literal["platform", "operator", "viewer"]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _proves_one_way(self) -> "User":
+        if (self.password_file is None) == (self.token_file is None):
+            raise ValueError("either a password_file or a token_file")
+        return self
+
+    def credential(self) -> credentials.Credential:
+        """What the user proves to be with, read now. Raises ConfigError when it is unusable, or others could read it too."""
+        if self.token_file is not None:
+            return self._understood(self.token_file, "token", credentials.token)
+        return self._understood(typing.cast(Path, self.password_file), "password", credentials.password)
+
+    def _understood(self, file: Path, kind: str, meaning: Callable[[str], credentials.Credential]) -> credentials.Credential:
+        whose = f"user '{self.name}'"
+        try:
+            return meaning(secret_files.read(file, kind, whose))
+        except ValueError as error:
+            raise ConfigError(file, [f"the {kind} of {whose} {error}"]) from None
 
 
 class Role(Model):
@@ -176,7 +188,7 @@ class SharedTarget(Model):
 
     def password(self) -> str:
         """The password of that account, read now. Raises ConfigError when others could read it too."""
-        return _password(self.password_file, f"target '{self.name}'")
+        return secret_files.read(self.password_file, "password", f"target '{self.name}'")
 
 
 Target = HostTarget | SharedTarget
@@ -224,6 +236,22 @@ class OfferEntry(Model):
     visible_to: Annotated[Audience | None, Field(description="Who may have instances of it; without it everybody")] = None
 
 
+class BrokerSlice(Model):
+    """A part of the catalog that platforms register as a broker of its own, at /brokers/NAME."""
+
+    services: Annotated[list[Annotated[str, Field(pattern=SERVICE)]], Field(min_length=1, description="Names of the services it has")]
+    users: Annotated[
+        list[str], Field(min_length=1, description="Who calls it: users of role platform, who call nothing else below /v2 then")
+    ]
+
+
+class Tls(Model):
+    """HTTPS by this server itself, TLS 1.2 or newer."""
+
+    certificate_file: Annotated[FilePath, Field(description="PEM: the server's certificate, then those between it and its authority")]
+    key_file: Annotated[FilePath, Field(description="PEM: its private key, without a passphrase, in a file of mode 0600")]
+
+
 class Settings(Model):
     """How the broker works."""
 
@@ -248,6 +276,9 @@ class Settings(Model):
     deleted_operation_status: Annotated[
         Literal[200, 410], Field(description="Answer to last_operation when a removal succeeded; some platforms expect 410")
     ] = 200
+    failed_logins_per_minute: Annotated[
+        int, Field(ge=1, le=100_000, description="Wrong passwords and tokens from one address; further ones are not looked at")
+    ] = 30
     executor: Annotated[Literal["cold", "scripted"], Field(description="How actions run; `scripted` is for tests and load only")] = "cold"
 
 
@@ -256,9 +287,13 @@ class Config(Model):
 
     path: Annotated[Path, Field(exclude=True, repr=False)] = Path("apb.yml")  # where it was read from
     apb: Literal[1]
-    behind_proxy: Annotated[bool, Field(description="A proxy in front of this server terminates TLS")] = False
+    behind_proxy: Annotated[
+        bool, Field(description="A proxy in front of this server terminates TLS, and says in X-Forwarded-For who calls")
+    ] = False
+    tls: Tls | None = None
     listen: str = "127.0.0.1:8780"
     users: Annotated[list[User], Field(min_length=1)]
+    brokers: Annotated[dict[Annotated[str, Field(pattern=NAME)], BrokerSlice], Field(description="Slices of the catalog, by name")] = {}
     services_path: list[FilePath] = []
     roles: list[Role]
     targets: dict[Annotated[str, Field(pattern=NAME)], AnyTarget]
@@ -270,10 +305,11 @@ class Config(Model):
     @classmethod
     def _is_safe(cls, value: str, info: ValidationInfo) -> str:
         host, _port = split_address(value)
-        if not _is_loopback(host) and not info.data.get("behind_proxy", False):
+        has_tls = info.data.get("tls", True) is not None  # one that is wrong is told by itself
+        if not _is_loopback(host) and not has_tls and not info.data.get("behind_proxy", False):
             raise ValueError(
                 "an address of this machine only (127.0.0.1, ::1 or localhost): there is no TLS here. "
-                "Where a proxy terminates TLS in front of it, say behind_proxy: true"
+                "Give tls a certificate_file and a key_file, or, where a proxy terminates TLS in front of it, say behind_proxy: true"
             )
         return value
 
@@ -308,6 +344,18 @@ def load(path: Path) -> Config:
     return config.model_copy(
         update={"targets": {name: target.model_copy(update={"name": name}) for name, target in config.targets.items()}}
     )
+
+
+def credentials_of(users: Iterable[User]) -> dict[str, credentials.Credential]:
+    """What users log in with, by name. Raises ConfigError for a file that is unusable, and for a token of two users."""
+    found: dict[str, credentials.Credential] = {}
+    for user in users:
+        credential = user.credential()
+        same = next((name for name, other in found.items() if isinstance(credential, credentials.Token) and other == credential), None)
+        if same is not None and user.token_file is not None:
+            raise ConfigError(user.token_file, [f"the token of user '{user.name}' is that of user '{same}', too: give each its own"])
+        found[user.name] = credential
+    return found
 
 
 def split_address(value: str) -> tuple[str, int]:
@@ -399,6 +447,8 @@ def _model_at(place: tuple[int | str, ...]) -> type[Model]:
             kind = typing.get_args(kind)[-1]  # the items of a list, the values of a dictionary
         else:  # a target, which its mode tells apart
             kind = MODES[str(part)]
+    if isinstance(kind, types.UnionType):  # what may be left out
+        kind = next(member for member in typing.get_args(kind) if member is not types.NoneType)
     return typing.cast(type[Model], kind)
 
 
@@ -422,6 +472,20 @@ def _wrong_references(config: Config) -> list[str]:
     for name, target in config.targets.items():
         if isinstance(target, HostTarget):
             mistakes.extend(_wrong_hosts(f"targets.{name}", target))
+    for name, part in config.brokers.items():
+        mistakes.extend(_wrong_users(f"brokers.{name}.users", part.users, config.users))
+        mistakes.extend(_twice(f"brokers.{name}.services", "", part.services))
+    return mistakes
+
+
+def _wrong_users(field: str, names: list[str], users: list[User]) -> list[str]:
+    roles = {user.name: user.roles for user in users}
+    mistakes = _twice(field, "", names)
+    for index, name in enumerate(names):
+        if name not in roles:
+            mistakes.append(f"{field}.{index}: {name!r} is not one of the users of this file: {', '.join(roles)}")
+        elif "platform" not in roles[name]:
+            mistakes.append(f"{field}.{index}: user {name!r} lacks the role platform, so it cannot call a broker")
     return mistakes
 
 

@@ -21,13 +21,13 @@ def bind(broker: Broker, request: Bind) -> Accepted:
     """Accepts an account of its own for a binding; several bindings of one instance may be made side by side.
 
     With a predecessor it is the rotation of that binding (OSB 2.17, "Binding Rotation"): both are valid until they are removed or expire.
-    Raises Invalid, NotFound, RequiresApp, Conflict, Busy, Unsupported.
+    Raises Invalid, NotOffered, NotFound, RequiresApp, Conflict, Busy, Unsupported.
     """
     with broker.database.unit() as unit:
         unit.lock_instance(request.instance_id)
         instance = instance_of(unit, request.caller, request.instance_id)
         if instance is None:
-            raise errors.NotFound(f"instance {request.instance_id} does not exist")
+            raise _unknown(broker, request)
         _require_same("service_id", request.service_id, instance.service_id)
         _require_same("plan_id", request.plan_id, instance.plan_id)
         plan = service.plan_from_snapshot(instance.plan_snapshot)
@@ -43,6 +43,13 @@ def bind(broker: Broker, request: Bind) -> Accepted:
         if instance.state != "ready":
             raise errors.Unsupported(f"instance {instance.id} is {instance.state}, so nothing can be bound to it")
         return _create(broker, unit, instance, request, parameters)
+
+
+def _unknown(broker: Broker, request: Bind) -> errors.NotFound:
+    """There is no such instance. What is wrong with the request by itself counts before that: raises NotOffered, ParameterError."""
+    if request.service_id is not None and request.plan_id is not None:
+        service.bind_parameters(broker.catalog.offer(request.service_id, request.plan_id).plan, request.parameters or {})
+    return errors.NotFound(f"instance {request.instance_id} does not exist")
 
 
 def _require_same(field: str, given: str | None, found: str) -> None:
@@ -134,6 +141,13 @@ def unbind(broker: Broker, request: Unbind) -> Accepted:
         return Accepted(operation.id, created=True)
 
 
+def require(broker: Broker, caller: Caller, instance_id: str, binding_id: str) -> None:
+    """Raises Gone when there is no such binding to be removed."""
+    with broker.database.unit() as unit:
+        if instance_of(unit, caller, instance_id) is None or unit.binding(instance_id, binding_id) is None:
+            raise errors.Gone(f"binding {binding_id} of instance {instance_id} does not exist")
+
+
 def undo(broker: Broker, instance_id: str, binding_id: str) -> None:
     """Takes a binding back that nobody will get the credentials of."""
     with broker.database.unit() as unit:
@@ -172,8 +186,7 @@ def fetch(broker: Broker, caller: Caller, instance_id: str, binding_id: str) -> 
     """
     with broker.database.unit() as unit:
         instance, binding = instance_of(unit, caller, instance_id), unit.binding(instance_id, binding_id)
-        # One that is being removed may never have been made.
-        if instance is None or binding is None or binding.state in ("binding", "failed") or binding.credentials is None:
+        if instance is None or binding is None or binding.credentials is None:
             raise errors.NotFound(f"binding {binding_id} of instance {instance_id} does not exist or is not made yet")
         plan = service.plan_from_snapshot(instance.plan_snapshot)
         audit.note(unit, caller, "credentials", "done", instance_id=instance.id, binding_id=binding.id)

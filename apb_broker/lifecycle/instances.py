@@ -142,7 +142,7 @@ def update(broker: Broker, request: Update) -> Accepted:
     """Accepts a change of parameters, of the context, to another plan that keeps the data, or to the plan's new maintenance version.
 
     A failing update changes nothing that is stored. A change of the context alone is done at once.
-    Raises Invalid, MaintenanceConflict, AsyncRequired, NotFound, Busy, Unsupported, NoCapacity.
+    Raises Invalid, NotOffered, MaintenanceConflict, AsyncRequired, NotFound, Busy, Unsupported, NoCapacity.
     """
     try:
         return _update(broker, request)
@@ -155,25 +155,23 @@ def update(broker: Broker, request: Update) -> Accepted:
 def _update(broker: Broker, request: Update) -> Accepted:
     with broker.database.unit() as unit:
         unit.lock_instance(request.instance_id)
-        instance = _existing(unit, request.caller, request.instance_id)
-        if request.service_id != instance.service_id:
-            raise errors.Invalid(
-                f"service_id: instance {instance.id} belongs to service {instance.service_id}, not to {request.service_id}"
-            )
-        plan = _plan_after(broker, instance, request)
+        instance = instance_of(unit, request.caller, request.instance_id)
+        if instance is None:
+            raise _unknown(broker, request)
+        plan, desired = _desired(broker, instance, request)
+        is_change = (plan, desired) != (service.plan_from_snapshot(instance.plan_snapshot), instance.parameters)
+        if is_change and not request.accepts_incomplete:
+            raise errors.AsyncRequired
         active = next(iter(unit.active_operations(instance.id)), None)
-        if active is not None and active.kind != "update":
+        if active is not None and active.kind == "update":
+            return _update_again(instance, active, plan, desired)
+        if active is not None:
             raise operations.busy(instance, active)
         if instance.state != "ready":
             raise errors.Unsupported(f"instance {instance.id} is {instance.state}, so it cannot be updated")
-        desired = service.update_parameters(plan, instance.parameters, request.parameters or {})
-        if active is None and (plan, desired) == (service.plan_from_snapshot(instance.plan_snapshot), instance.parameters):
+        if not is_change:
             _set_context(unit, instance, request)
             return _accepted(instance, None)
-        if not request.accepts_incomplete:
-            raise errors.AsyncRequired
-        if active is not None:
-            return _update_again(instance, active, plan, desired)
         if plan.id != instance.plan_id:
             allowance.require_change(broker, unit, broker.catalog.offer(instance.service_id, plan.id), instance)
         placement.resize(unit, broker.catalog.targets.get(instance.placement["target"]), instance, service.needs(plan, desired))
@@ -181,6 +179,25 @@ def _update(broker: Broker, request: Update) -> Accepted:
         asked["context"] = request.context
         operation = operations.accept(broker, unit, "update", instance, request.caller, asked)
         return _accepted(instance, operation, created=True)
+
+
+def _unknown(broker: Broker, request: Update) -> errors.NotFound:
+    """There is no such instance. What is wrong with the request by itself counts before that: raises NotOffered, MaintenanceConflict."""
+    if request.plan_id is None:
+        broker.catalog.service(request.service_id)
+    else:
+        _require_maintenance(broker.catalog.offer(request.service_id, request.plan_id).plan, request.maintenance_version)
+    return errors.NotFound(f"instance {request.instance_id} does not exist")
+
+
+def _desired(broker: Broker, instance: Instance, request: Update) -> tuple[Any, dict[str, Any]]:
+    """Plan and parameters that an update leads to, checked in the order of OSB 2.17, "Updating a Service Instance"."""
+    if request.service_id != instance.service_id:
+        raise errors.Invalid(f"service_id: instance {instance.id} belongs to service {instance.service_id}, not to {request.service_id}")
+    plan = _plan_after(broker, instance, request)
+    desired = service.update_parameters(plan, instance.parameters, request.parameters or {})
+    _require_maintenance(_offered(broker, plan), request.maintenance_version)
+    return plan, desired
 
 
 def _set_context(unit: Unit, instance: Instance, request: Update) -> None:
@@ -208,20 +225,22 @@ def _plan_after(broker: Broker, instance: Instance, request: Update) -> Any:
         raise errors.Unsupported(
             f"plan_id: {offer.plan.name} is not offered on target {instance.placement['target']}, where the instance is"
         )
-    _require_maintenance(offer.plan, request.maintenance_version)
     return offer.plan
 
 
 def _maintained(broker: Broker, plan: Any, asked: str | None) -> Any:
     """The plan as the catalog has it now, when its version is asked for and the instance has an older one."""
-    if asked is None:
-        return plan
+    offered = _offered(broker, plan)
+    own, newest = plan.maintenance.get("version"), offered.maintenance.get("version")
+    return offered if asked is not None and asked == newest != own else plan
+
+
+def _offered(broker: Broker, plan: Any) -> Any:
+    """The plan as the catalog has it; one that is no longer on offer is as it was."""
     try:
-        offered = broker.catalog.offer(plan.service_id, plan.id).plan
+        return broker.catalog.offer(plan.service_id, plan.id).plan
     except NotOffered:
-        offered = plan  # no longer on offer: there is no newer version than its own
-    _require_maintenance(offered, asked)
-    return plan if plan.maintenance.get("version") == asked else offered
+        return plan
 
 
 def _update_again(instance: Instance, active: Operation, plan: Any, desired: dict[str, Any]) -> Accepted:
@@ -263,7 +282,7 @@ def fetch(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:
     """What a platform may know of an instance. NotFound until it is provisioned, Busy while it is updated (OSB, "Fetching")."""
     with broker.database.unit() as unit:
         instance = _existing(unit, caller, instance_id)
-        if instance.state in ("provisioning", "failed"):
+        if instance.outputs is None:  # set by the first success, empty where the role gave none
             raise errors.NotFound(f"instance {instance_id} is not provisioned")
         active = operations.active_on_instance(unit, instance_id)
         if active is not None and active.kind == "update":

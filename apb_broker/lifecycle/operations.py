@@ -239,14 +239,13 @@ def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | N
     After a failed update or deprovision it tells whether the instance may still be used, and whether the update may be sent again.
     """
     with broker.database.reading() as unit:
-        if operation_id is None:
+        operation = None if operation_id is None else unit.standing(operation_id)
+        if operation is None or (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
             operation = unit.last_operation(instance_id, binding_id)
-        else:
-            operation = unit.standing(operation_id)
-            if operation is not None and (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
+            if operation is not None and operation_id is not None and owns(caller, operation):
                 raise errors.Invalid(f"operation: {operation_id} is not an operation of this instance or binding")
         if operation is None or not owns(caller, operation):
-            raise errors.NotFound("there is no such instance, binding or operation")
+            raise errors.NotFound("there is no such instance or binding")
         found: dict[str, Any] = {"kind": operation.kind, "state": operation.state, "description": operation.error or operation.description}
         if operation.state == "failed" and operation.kind in ("update", "deprovision"):
             instance = unit.instance(operation.instance_id)

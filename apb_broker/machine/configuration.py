@@ -8,6 +8,7 @@ import base64
 import json
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -20,6 +21,7 @@ DEFAULT_LISTEN = "127.0.0.1:8780"
 DEFAULT_PORTS = "21000-21999"
 ADMIN = "admin"
 KEY_BYTES = 32
+HASHED = "$argon2id$"
 
 APB_YML = """\
 # Written by the first `apb up`; yours from now on.
@@ -71,13 +73,17 @@ def _refuse_a_lost_key(state: StateDirectory) -> None:
 
 
 def _ensure_admin(state: StateDirectory) -> None:
-    """The password file is what the broker reads, admin.json what the client reads; each can be made from the other."""
+    """The password file is what the broker reads, admin.json what the client reads; each can be made from the other.
+
+    Not so where the operator keeps only the password's hash: then there is no admin.json unless the operator keeps one.
+    """
     if not state.password_file.exists():
         files.write_private(state.password_file, (_password_of(state.admin_file) or new_password()) + "\n")
     if not state.admin_file.exists():
         password = state.password_file.read_text(encoding="utf-8").rstrip("\n")
-        admin = {"url": base_url(configured_listen(state)), "username": ADMIN, "password": password}
-        files.write_private(state.admin_file, json.dumps(admin, indent=2) + "\n")
+        if not password.startswith(HASHED):
+            admin = {"url": local_url(state), "username": ADMIN, "password": password}
+            files.write_private(state.admin_file, json.dumps(admin, indent=2) + "\n")
 
 
 def _password_of(admin_file: Path) -> str | None:
@@ -101,6 +107,22 @@ def _refuse_ports_too_late(state: StateDirectory, ports: str | None) -> None:
 
 def configured_listen(state: StateDirectory) -> str:
     """The address that apb.yml names. Raises ConfigurationError."""
+    listen = str(_document(state).get("listen", DEFAULT_LISTEN))
+    host_and_port(listen)
+    return listen
+
+
+def has_tls(state: StateDirectory) -> bool:
+    """Whether apb.yml says that the server itself speaks TLS. Raises ConfigurationError."""
+    return _document(state).get("tls") is not None
+
+
+def local_url(state: StateDirectory) -> str:
+    """The URL that a client on this machine uses. Raises ConfigurationError."""
+    return base_url(configured_listen(state), "https" if has_tls(state) else "http")
+
+
+def _document(state: StateDirectory) -> dict[str, Any]:
     try:
         document = yaml.safe_load(state.config_file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -109,9 +131,7 @@ def configured_listen(state: StateDirectory) -> str:
         raise ConfigurationError(f"{state.config_file}{where} is not YAML") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{state.config_file} cannot be read: {type(error).__name__}") from error
-    listen = document.get("listen", DEFAULT_LISTEN) if isinstance(document, dict) else DEFAULT_LISTEN
-    host_and_port(str(listen))
-    return str(listen)
+    return document if isinstance(document, dict) else {}
 
 
 def host_and_port(listen: str) -> tuple[str, int]:
@@ -132,7 +152,7 @@ def reachable(listen: str) -> tuple[str, int]:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - compared, not bound
 
 
-def base_url(listen: str) -> str:
-    """The URL that a client on this machine uses."""
+def base_url(listen: str, scheme: str = "http") -> str:
+    """The URL of what listens there, for this machine itself."""
     host, port = reachable(listen)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

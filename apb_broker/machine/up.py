@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -230,15 +231,18 @@ def _refuse_taken_address(listen: str) -> None:
 def _await_answer(state: StateDirectory, children: Sequence[Child], signals: Signals) -> None:
     """Waits until the server answers. Raises ProcessError when a child ends before."""
     host, port = configuration.reachable(configuration.configured_listen(state))
-    while not _answers(host, port):
+    has_tls = configuration.has_tls(state)
+    while not _answers(host, port, has_tls=has_tls):
         for child in children:
             if child.exit_code is not None:
                 raise ProcessError(f"apb {child.name} {child.ending()}: {child.last_line()} (log: {child.log_file})")
         signals.pause(POLL_SECONDS)
 
 
-def _answers(host: str, port: int) -> bool:
+def _answers(host: str, port: int, *, has_tls: bool) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=HTTP_SECONDS)
+    if has_tls:
+        connection = http.client.HTTPSConnection(host, port, timeout=HTTP_SECONDS, context=_unchecked())
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == http.HTTPStatus.OK
@@ -248,9 +252,17 @@ def _answers(host: str, port: int) -> bool:
         connection.close()
 
 
+def _unchecked() -> ssl.SSLContext:
+    """Our own server is asked whether it lives, by an address its certificate need not name; nothing secret is said to it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def _announce(state: StateDirectory, say: Say) -> None:
-    say(f"apb listens on {configuration.base_url(configuration.configured_listen(state))}")
-    say(f"the credentials are in {state.admin_file}, the logs in {state.logs}")
+    say(f"apb listens on {configuration.local_url(state)}")
+    credentials = f"the credentials are in {state.admin_file}, " if state.admin_file.exists() else ""
+    say(f"{credentials}the logs {'' if credentials else 'are '}in {state.logs}")
 
 
 def _watch(state: StateDirectory, server: EmbeddedPostgres | None, children: Sequence[Child], say: Say, signals: Signals) -> None:

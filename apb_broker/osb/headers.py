@@ -8,11 +8,12 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from apb_broker.lifecycle.requests import Caller
+from apb_broker.osb import bodies
+from apb_broker.osb.versions import VERSION_HEADER as VERSION
 from apb_broker.osb.versions import VERSIONS
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
-VERSION = "X-Broker-API-Version"
 IDENTITY = "X-Broker-API-Originating-Identity"
 REQUEST_IDENTITY = "X-Broker-API-Request-Identity"
 
@@ -26,7 +27,7 @@ def register(app: Flask) -> None:
             return
         served = ", ".join(broker().settings.api_versions)
         version = request.headers.get(VERSION)
-        if version is None:
+        if not version:
             status = HTTPStatus(broker().settings.missing_version_status)
             raise HttpError(status, f"the header {VERSION} is missing: send one of {served}")
         if version not in VERSIONS or version not in broker().settings.api_versions:
@@ -65,9 +66,11 @@ def _originating_identity(header: str | None) -> dict[str, Any] | None:
         return None
     platform, _, encoded = header.strip().partition(" ")
     try:
-        value = json.loads(base64.b64decode(encoded.strip(), validate=True))
+        value = json.loads(base64.b64decode(encoded.strip(), validate=True), parse_constant=bodies.refuse_constant)
     except (ValueError, RecursionError) as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: expected a platform, a space and a base64 JSON object") from error
     if not isinstance(value, dict):
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: its value is not a JSON object")
-    return {"platform": platform, "value": value}
+    identity = {"platform": platform, "value": value}
+    bodies.require_storable(identity, IDENTITY)
+    return identity

@@ -26,8 +26,10 @@ waiting = threading.BoundedSemaphore(8)  # synchronous callers, each of which ho
 
 @blueprint.before_request
 def check_ids() -> None:
-    """Ids of any character are taken, except what no database text can hold."""
-    for name, value in (*(request.view_args or {}).items(), *request.args.items()):
+    """Ids of any character are taken, except what no database can hold."""
+    for name, value in (request.view_args or {}).items():
+        bodies.require_id(value, name)
+    for name, value in request.args.items():
         bodies.require_storable(value, name)
 
 
@@ -153,8 +155,12 @@ def fetch_binding(instance_id: str, binding_id: str) -> dict[str, Any]:
 @blueprint.delete(BINDING)
 def unbind(instance_id: str, binding_id: str) -> Response:
     """Unbinding: later where the platform can wait, else within this request."""
-    _require_query("service_id", "plan_id")
     wanted = Unbind(headers.caller(), instance_id, binding_id)
+    try:
+        _require_query("service_id", "plan_id")
+    except HttpError:
+        bindings.require(broker(), wanted.caller, instance_id, binding_id)  # that it is gone counts before what the query lacks
+        raise
     if _accepts_incomplete():
         return _accepted(bindings.unbind(broker(), wanted))
     with _waiter():

@@ -1,40 +1,54 @@
-"""Who calls: HTTP basic authentication against the operator's users, and what their roles let them reach."""
+"""Who calls: HTTP basic or bearer authentication against the operator's users. What they may call then, `access` says."""
 
-import hashlib
-import hmac
+import math
 from http import HTTPStatus
 
 from flask import Flask, g, request
 
-from apb_broker.catalog.config import User
+from apb_broker.catalog.config import Config, credentials_of
+from apb_broker.web import access, slices
 from apb_broker.web.errors import HttpError
+from apb_broker.web.failed_logins import FailedLogins
+from apb_broker.web.logins import Logins, TooMany, Wrong
+from apb_broker.web.verified_logins import Login
 
-OPEN_PATHS = ("/livez", "/readyz")
-ROLE_OF_PREFIX = {"/v2": "platform", "/admin": "operator"}
+CHALLENGES = ['Basic realm="apb", charset="UTF-8"', 'Bearer realm="apb"']
 
 
-def register(app: Flask, users: list[User]) -> None:
-    """Before anything else of a request is looked at, its caller is known (`g.user`) and allowed."""
-    digests = {user.name: _digest(user.password()) for user in users}
-    roles = {user.name: set(user.roles) for user in users}
+def register(app: Flask, config: Config) -> None:
+    """Before anything else of a request is looked at, its caller is known (`g.user`) and allowed. Register it before other such steps.
+
+    Raises ConfigError when what a user logs in with is unusable.
+    """
+    logins = Logins(credentials_of(config.users), FailedLogins(config.settings.failed_logins_per_minute))
+    rights = access.rights(config)
 
     @app.before_request
     def authenticate() -> None:
-        if request.path in OPEN_PATHS:
+        if request.path in access.OPEN_PATHS:
             return
-        given = request.authorization
-        name = (given.username if given is not None and given.type == "basic" else None) or ""
-        expected = digests.get(name, b"\0" * 32)
-        # Both digests are made and compared whoever asks, so that time tells nothing about names.
-        if not hmac.compare_digest(_digest((given.password if given is not None else None) or ""), expected) or name not in digests:
-            raise HttpError(
-                HTTPStatus.UNAUTHORIZED, "user name or password is missing or wrong", headers={"WWW-Authenticate": 'Basic realm="apb"'}
-            )
-        needed = next((role for prefix, role in ROLE_OF_PREFIX.items() if f"{request.path}/".startswith(f"{prefix}/")), None)
-        if needed is not None and needed not in roles[name]:
-            raise HttpError(HTTPStatus.FORBIDDEN, f"user '{name}' lacks the role '{needed}'")
-        g.user = name
+        g.user = _user(logins)
+        refusal = rights[g.user].refusal(request.method, request.path, slices.name())
+        if refusal is not None:
+            raise HttpError(HTTPStatus.FORBIDDEN, refusal)
 
 
-def _digest(password: str) -> bytes:
-    return hashlib.sha256(password.encode()).digest()
+def _user(logins: Logins) -> str:
+    try:
+        return logins.user(_login(), request.remote_addr or "")
+    except Wrong as error:
+        sentence = "user name, password or token is missing or wrong"
+        raise HttpError(HTTPStatus.UNAUTHORIZED, sentence, headers={"WWW-Authenticate": CHALLENGES}) from error
+    except TooMany as error:
+        after = {"Retry-After": str(math.ceil(error.retry_after))}
+        raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, f"{error}: try again later", headers=after) from error
+
+
+def _login() -> Login:
+    """What the request carries. Raises Wrong when that is nothing, or nothing that can be read."""
+    given = request.authorization
+    if given is not None and given.type == "basic":
+        return Login(given.username or "", given.password or "")
+    if given is not None and given.type == "bearer" and given.token:
+        return Login(None, given.token)
+    raise Wrong

@@ -3,9 +3,12 @@
 from flask import current_app
 
 from apb_broker.lifecycle.broker import Broker
+from apb_broker.web import slices
+
+Brokers = dict[str | None, Broker]
 
 
 def broker() -> Broker:
-    """The broker of the application that answers this request."""
-    found: Broker = current_app.extensions["apb"]
-    return found
+    """The broker that answers this request: the whole, or that of the slice it is for."""
+    found: Brokers = current_app.extensions["apb"]
+    return found[slices.name()]

@@ -1,5 +1,6 @@
 """Errors over HTTP: one table from what went wrong to status and code, one place that renders them (OSB 2.17, "Service Broker Errors")."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import structlog
@@ -11,13 +12,15 @@ from apb_broker.catalog.errors import NotOffered
 from apb_broker.lifecycle import errors
 from apb_broker.storage.errors import Unavailable
 
+Headers = Mapping[str, str | list[str]]  # a list: the header several times
+
 log = structlog.get_logger("apb.web")
 
 
 class HttpError(Exception):
     """An answer other than success: status, a CamelCase code where the protocol has one, a sentence for the user."""
 
-    def __init__(self, status: HTTPStatus, description: str, code: str | None = None, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: HTTPStatus, description: str, code: str | None = None, headers: Headers | None = None) -> None:
         super().__init__(description)
         self.status, self.code, self.headers = status, code, headers or {}
 
@@ -62,7 +65,7 @@ def render(error: Exception) -> Response:
     return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, None, "the broker failed; its log says why")
 
 
-def _answer(status: HTTPStatus, code: str | None, description: str, headers: dict[str, str] | None = None) -> Response:
+def _answer(status: HTTPStatus, code: str | None, description: str, headers: Headers | None = None) -> Response:
     response = jsonify({"description": description} if code is None else {"error": code, "description": description})
     response.status_code = status
     response.headers.update(headers or {})

@@ -6,6 +6,7 @@ Files in the state directory change what it does: `NAME.stubborn` ignores SIGTER
 import http.server
 import pathlib
 import signal
+import ssl
 import sys
 import threading
 
@@ -31,8 +32,13 @@ stop = threading.Event()
 signal.signal(signal.SIGTERM, signal.SIG_IGN if (state / f"{name}.stubborn").exists() else lambda *_: stop.set())
 print(f"{name} started", flush=True)
 if name == "serve":
-    host, _, port = yaml.safe_load((state / "apb.yml").read_text())["listen"].partition(":")
+    configuration = yaml.safe_load((state / "apb.yml").read_text())
+    host, _, port = configuration["listen"].partition(":")
     server = http.server.ThreadingHTTPServer((host, int(port)), Handler)
+    if tls := configuration.get("tls"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(state / tls["certificate_file"], state / tls["key_file"])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 stop.wait()
 print(f"{name} stopped", flush=True)

@@ -12,8 +12,10 @@ from pathlib import Path
 import machine_people as people
 import pytest
 
+from apb_broker.catalog import credentials
+from apb_broker.machine import files
 from apb_broker.machine.postgres import EmbeddedPostgres
-from tests import ports
+from tests import certificates, ports
 
 FAKE = Path(__file__).with_name("fake_apb.py")
 DEADLINE_SECONDS = 30
@@ -114,7 +116,7 @@ class Up:
 def familiar(person, used_place):
     """A directory with a database that earlier tests made, and nothing configured: a first start costs two seconds."""
     people.end_all_below(used_place / "s")
-    for pattern in ("apb.yml", "admin.*", "*.stubborn", "*.broken", "children.json", "logs/*"):
+    for pattern in ("apb.yml", "admin.*", "server.*", "*.stubborn", "*.broken", "children.json", "logs/*"):
         for path in (used_place / "s").glob(pattern):
             path.unlink()
     (used_place / "s").mkdir(exist_ok=True)
@@ -196,6 +198,20 @@ def test_up_goes_on_after_a_power_loss(person, familiar, listen):
         with Up(person, familiar) as up:
             up.until("credentials")
             kill_all(up, familiar)
+
+
+@pytest.mark.parametrize("person", ["myself"], indirect=True)
+def test_up_waits_for_a_server_that_speaks_tls(person, familiar, listen):
+    """Whatever name its certificate has; the URL is https then. Of a hashed password no admin.json can be made, and none is announced."""
+    certificates.write(familiar / "s", address="192.0.2.1")
+    tls = "tls: {certificate_file: server.crt, key_file: server.key}\n"
+    (familiar / "s/apb.yml").write_text(f"listen: {listen}\n{tls}")
+    files.write_private(familiar / "s/admin.password", credentials.hash_password("hush-hush") + "\n")
+    with Up(person, familiar) as up:
+        up.until("the logs")
+        assert up.lines[-2:] == [f"apb listens on https://{listen}", f"the logs are in {up.state}/logs"]
+        assert up.end(signal.SIGTERM) == 0
+    assert not (familiar / "s/admin.json").exists()
 
 
 def kill_all(up, place):

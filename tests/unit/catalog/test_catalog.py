@@ -9,7 +9,7 @@ import yaml
 
 from apb_broker.catalog import roles
 from apb_broker.catalog.catalog import Catalog
-from apb_broker.catalog.errors import CatalogError, NotOffered
+from apb_broker.catalog.errors import CatalogError, ConfigError, NotOffered
 from tests import boxes
 
 
@@ -54,6 +54,42 @@ def test_what_is_not_offered_is_said_so(load_catalog, raw):
     with pytest.raises(NotOffered) as caught:
         catalog.service("x" * 10_000)
     assert len(str(caught.value)) < 200
+
+
+@pytest.fixture
+def parts(local, make_role):
+    """Two services, of which one has a slice."""
+    for number, name in enumerate(("one", "two"), 1):
+        make_role(name, number)
+    raw = local("one", "two", offers=["one/small", "two/small", "two/large"])
+    raw["offers"][1]["binding_expiry"] = {"after_seconds": 60}
+    raw["brokers"] = {"first": {"services": ["one"], "users": ["admin"]}}
+    return raw
+
+
+def test_slice_offers_its_services_only(load_catalog, parts):
+    """The rest is as if it were not offered, except for what goes on there: targets, settings, how long bindings live."""
+    whole = load_catalog(parts)
+    part = whole.slice(["one"])
+    assert [service["name"] for service in part.osb()["services"]] == ["one"]
+    one, two = whole.services
+    assert part.offer(one.id, one.plans[0].id) is whole.offers[0]
+    with pytest.raises(NotOffered, match="is not a service of this catalog"):
+        part.offer(two.id, two.plans[0].id)
+    assert part.targets == whole.targets
+    assert part.binding_expiry(two.plans[0].id) == whole.offers[1].binding_expiry
+    assert part.polling_seconds == whole.polling_seconds
+
+
+def test_slice_of_what_is_not_offered_is_refused(load_catalog, parts):
+    """All of them at once, as mistakes of apb.yml."""
+    parts["brokers"]["second"] = {"services": ["two", "three", "four"], "users": ["admin"]}
+    with pytest.raises(ConfigError) as caught:
+        load_catalog(parts)
+    assert caught.value.mistakes == [
+        "brokers.second.services.1: 'three' is not offered; services on offer: one, two",
+        "brokers.second.services.2: 'four' is not offered; services on offer: one, two",
+    ]
 
 
 def test_settings_of_target_win_over_those_of_role(load_catalog, raw):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from apb_broker.catalog import check
+from apb_broker.catalog import check, credentials
+from tests import certificates
 
 INVENTORY = [("one", {"ansible_host": "192.0.2.1"}), ("two", {})]
 
@@ -51,6 +52,38 @@ def test_check_finds_passwords_that_cannot_be_used(report, good, tmp_path):
     assert "chmod 600" in found.mistakes[0]
     assert "the password of target 'server' cannot be read" in found.mistakes[1]
     assert "hush" not in str(found)
+
+
+def test_check_finds_tls_that_cannot_be_used(report, good, tmp_path):
+    """As the start of the broker would."""
+    certificate_file, key_file = certificates.write(tmp_path)
+    good["tls"] = {"certificate_file": certificate_file.name, "key_file": key_file.name}
+    assert report(good).mistakes == []
+    key_file.chmod(0o644)
+    assert "lets others read a key: chmod 600" in report(good).mistakes[0]
+
+
+def test_check_finds_a_token_of_two_users(report, good, tmp_path):
+    """One of them would act, and own, as the other."""
+    for name in ("a.token", "b.token"):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text("0123456789abcdefghij")
+        good["users"].append({"name": name[0], "token_file": name, "roles": ["platform"]})
+    (mistake,) = report(good).mistakes
+    assert mistake == f"{tmp_path}/b.token: the token of user 'b' is that of user 'a', too: give each its own"
+    (tmp_path / "b.token").write_text(credentials.token_digest("0123456789abcdefghij"))
+    assert report(good).mistakes == []
+
+
+def test_check_warns_of_hashes_that_cost_other_time(report, good, tmp_path):
+    """It is the one thing that would tell which users exist."""
+    usual = credentials.hash_password("hush-hush")
+    (tmp_path / "admin.password").write_text(usual)
+    assert (report(good).mistakes, report(good).warnings) == ([], [])
+    (tmp_path / "admin.password").write_text(usual.replace("t=2", "t=3"))
+    (warning,) = report(good).warnings
+    assert "users.0.password_file: the hash costs other time than those of `apb hash-password`" in warning
+    assert usual[-20:] not in warning
 
 
 def test_check_finds_hosts_that_the_inventory_lacks(report, good):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from apb_broker.catalog import config, groups
+from apb_broker.catalog import config, credentials, groups
 from apb_broker.catalog.errors import ConfigError
 
 
@@ -35,15 +35,33 @@ def test_config_of_the_contract_loads(load, tmp_path):
 
 WRONG = [
     ("apb", 2, "apb: 2: should be 1"),
-    ("colour", "red", "colour: is unknown; allowed: apb, behind_proxy, listen"),
+    ("colour", "red", "colour: is unknown; allowed: apb, behind_proxy, tls, listen"),
     ("path", "/etc", "path: is unknown"),
     ("target", {}, "target: is unknown; did you mean 'targets'?"),
     ("users", [], "users: []: expected at least one"),
     ("users/0/pasword_file", "x", "users.0.pasword_file: is unknown; did you mean 'password_file'?"),
     ("users/0/name", "a:b", "users.0.name: 'a:b': expected letters, digits and . _ @ -"),
-    ("users/0/roles", ["root"], "users.0.roles.0: 'root': should be 'platform' or 'operator'"),
+    ("users/0/roles", ["root"], "users.0.roles.0: 'root': should be 'platform', 'operator' or 'viewer'"),
     ("users/0/roles", [], "users.0.roles: []: expected at least one"),
     ("users/0/password_file", 1, "users.0.password_file: 1: expected a path"),
+    ("users/0/token_file", "x", "users.0: an object with name, password_file, roles, token_file: expected either a password_file or a"),
+    ("brokers", {"Caches": {"services": ["redis"], "users": ["admin"]}}, "brokers.Caches: 'Caches': expected lower-case letters, digits"),
+    ("brokers", {"a": {"services": ["redis"], "users": []}}, "brokers.a.users: []: expected at least one"),
+    ("brokers", {"a": {"services": [], "users": ["admin"]}}, "brokers.a.services: []: expected at least one"),
+    ("brokers", {"a": {"services": ["Redis"], "users": ["admin"]}}, "brokers.a.services.0: 'Redis': expected the name of a service"),
+    ("brokers", {"a": {"services": ["redis"]}}, "brokers.a.users: is missing"),
+    ("brokers", {"a": {"service": ["redis"], "users": ["admin"]}}, "brokers.a.service: is unknown; did you mean 'services'?"),
+    (
+        "brokers",
+        {"a": {"services": ["redis"], "users": ["amdin"]}},
+        "brokers.a.users.0: 'amdin' is not one of the users of this file: admin",
+    ),
+    ("brokers", {"a": {"services": ["redis"], "users": ["admin"] * 2}}, "brokers.a.users.1: 'admin' is given twice"),
+    ("brokers", {"a": {"services": ["redis"] * 2, "users": ["admin"]}}, "brokers.a.services.1: 'redis' is given twice"),
+    ("tls", {"certificate_file": "a"}, "tls.key_file: is missing"),
+    ("tls", {"certificate_file": "a", "key_file": "b", "key": "c"}, "tls.key: is unknown; allowed: certificate_file, key_file"),
+    ("offers/0/binding_expiry", {"after_second": 1}, "offers.0.binding_expiry.after_second: is unknown; did you mean 'after_seconds'?"),
+    ("settings/failed_logins_per_minute", 0, "settings.failed_logins_per_minute: 0: should be greater than or equal to 1"),
     ("roles/0/name", "apb.redis", "roles.0.name: 'apb.redis': expected namespace.collection.role"),
     ("roles/0/name", "../redis", "roles.0.name: '../redis': expected namespace.collection.role"),
     ("roles/0/settings", {"apb_action": "x"}, "roles.0.settings: an object with apb_action: expected names of role variables"),
@@ -136,13 +154,30 @@ def test_loopback_may_be_listened_on(raw, load, listen):
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8780", "[::]:8780", "192.0.2.1:8780", "broker.example.com:8780", "localhost.example.com:80"])
-def test_other_addresses_need_a_proxy(raw, load, listen):
+def test_other_addresses_need_tls_or_a_proxy(raw, load, listen):
     """Without TLS, passwords would cross the network in clear; behind_proxy says that someone else encrypts."""
+    assert load({**raw, "listen": listen, "tls": {"certificate_file": "a.crt", "key_file": "a.key"}}).listen == listen
     with pytest.raises(ConfigError, match="there is no TLS here"):
         load({**raw, "listen": listen})
     assert load({**raw, "listen": listen, "behind_proxy": True}).listen == listen
     with pytest.raises(ConfigError, match="there is no TLS here"):
         load({**raw, "listen": listen, "behind_proxy": False})
+
+
+def test_wrong_tls_is_the_only_mistake_that_is_told(raw, load):
+    """The address is right as soon as it is."""
+    with pytest.raises(ConfigError) as caught:
+        load({**raw, "listen": "0.0.0.0:8780", "tls": {"certificate_file": "a.crt"}})
+    assert caught.value.mistakes == ["tls.key_file: is missing"]
+
+
+def test_user_of_a_slice_is_a_platform(raw, load):
+    """Another role could not call it."""
+    raw["users"].append({"name": "eve", "token_file": "eve.token", "roles": ["viewer"]})
+    raw["brokers"] = {"caches": {"services": ["redis"], "users": ["admin", "eve"]}}
+    with pytest.raises(ConfigError) as caught:
+        load(raw)
+    assert caught.value.mistakes == ["brokers.caches.users.1: user 'eve' lacks the role platform, so it cannot call a broker"]
 
 
 @pytest.mark.parametrize("key", ["users", "roles", "offers"])
@@ -158,7 +193,7 @@ def test_password_is_read_from_its_file(raw, load, tmp_path):
     user = load(raw).users[0]
     user.password_file.write_text("hush-hush\n")
     user.password_file.chmod(0o600)
-    assert user.password() == "hush-hush"
+    assert user.credential() == credentials.Password("hush-hush")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
@@ -168,7 +203,7 @@ def test_password_file_open_to_others_is_refused(raw, load, mode):
     user.password_file.write_text("hush-hush\n")
     user.password_file.chmod(mode)
     with pytest.raises(ConfigError, match=f"mode {mode:04o} lets others read a password: chmod 600 {user.password_file}") as caught:
-        user.password()
+        user.credential()
     assert "hush" not in str(caught.value)
 
 
@@ -180,7 +215,7 @@ def test_password_file_without_a_password_is_refused(raw, load, content):
         user.password_file.write_bytes(content)
         user.password_file.chmod(0o600)
     with pytest.raises(ConfigError, match="password of user 'admin'"):
-        user.password()
+        user.credential()
 
 
 def test_group_without_an_inventory_is_refused(raw, load):

@@ -161,6 +161,24 @@ def test_credentials_are_completed_from_each_other(state, missing):
     assert (state.root / missing).read_bytes() == before
 
 
+def test_admin_file_names_https_where_the_server_speaks_it(state):
+    """As apb.yml says when the file is made."""
+    state.config_file.write_text("listen: 0.0.0.0:8780\ntls: {certificate_file: a, key_file: b}\n")
+    configuration.first_configuration(state)
+    assert json.loads(state.admin_file.read_text())["url"] == "https://127.0.0.1:8780"
+
+
+def test_hash_is_never_taken_for_the_password(state):
+    """Where the operator keeps only the hash, the client's file is the operator's, too: kept as it is, or not there."""
+    state.config_file.write_text("listen: 127.0.0.1:8780\n")
+    state.password_file.write_text("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$aGFzaA\n")
+    configuration.first_configuration(state)
+    assert not state.admin_file.exists()
+    state.admin_file.write_text("{}")
+    configuration.first_configuration(state)
+    assert state.admin_file.read_text() == "{}"
+
+
 def test_another_listen_is_refused(state):
     """apb.yml is where the address is said; an option that disagrees is not silently ignored."""
     configuration.first_configuration(state, "127.0.0.1:9999")
