@@ -108,7 +108,7 @@ def _rooms(unit: Unit, target: HostTarget, ports: int) -> list[_Room]:
         _Room(
             host,
             memory_gb=_free(host, usage[host.address].memory_gb),
-            ports=unit.hold_ports(host.address, target.ports, ports),
+            ports=unit.hold_ports(host.address, target.ports, ports, usage[host.address].ports),
             instances=usage[host.address].instances,
         )
         for host in target.hosts
