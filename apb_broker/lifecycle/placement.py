@@ -3,7 +3,6 @@
 Memory is what the operator gave each host in apb.yml, less what is reserved by instances; nobody measures the hosts themselves.
 """
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ def choose(unit: Unit, offer: Offer, needs: dict[str, Any]) -> Placed:
     the most memory free. A port that is free here but busy on the host makes the run fail with a sentence that says so; it never moves
     by itself. Raises NoCapacity, saying what is missing.
     """
-    unit.lock_places({key for target in offer.targets for key in _keys(target)})
+    unit.lock_places({key for target in offer.targets for key in _keys(target)}, alone=any(map(_is_counted, offer.targets)))
     missing: list[str] = []
     for target in offer.targets:
         placed = _on_server(unit, target, missing) if isinstance(target, SharedTarget) else _on_hosts(unit, target, needs, missing)
@@ -48,6 +47,11 @@ def take(unit: Unit, instance_id: str, placed: Placed) -> None:
         unit.reserve(instance_id, copy, place, memory_gb)
     for host, ports in placed.allocations:
         unit.allocate_ports(host, ports, instance_id)
+
+
+def _is_counted(target: Target) -> bool:
+    """Whether it has limits that only one can count at a time. Of ports each is held by itself, so that many can choose at once."""
+    return target.instances is not None if isinstance(target, SharedTarget) else any(host.memory_gb is not None for host in target.hosts)
 
 
 def _keys(target: Target) -> Iterator[str]:
@@ -104,16 +108,11 @@ def _rooms(unit: Unit, target: HostTarget, ports: int) -> list[_Room]:
         _Room(
             host,
             memory_gb=_free(host, usage[host.address].memory_gb),
-            ports=list(itertools.islice(_free_ports(unit, target, host), ports)),
+            ports=unit.hold_ports(host.address, target.ports, ports, usage[host.address].ports),
             instances=usage[host.address].instances,
         )
         for host in target.hosts
     ]
-
-
-def _free_ports(unit: Unit, target: HostTarget, host: Host) -> Iterator[int]:
-    taken = unit.taken_ports(host.address)
-    return (port for port in target.ports if port not in taken)
 
 
 def _free(host: Host, used_gb: float) -> float:

@@ -25,13 +25,26 @@ LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 STANDING = select(
     *(Operation.__table__.c[name] for name in ("kind", "state", "description", "error", "instance_id", "binding_id", "principal"))
 ).where(Operation.__table__.c.id == bindparam("id"))
-TAKEN_PORTS = select(Allocation.port).where(Allocation.host == bindparam("host"))
+LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))")
+# As many ports as are wanted, of the lowest that nobody has and nobody else holds: now they are held by us. Among the lowest
+# (taken + spare) ports so many are free as are spare, so that no more need be looked at.
+HOLD_PORTS = text("""
+SELECT port FROM (
+  SELECT port
+  FROM (SELECT count(*)::integer AS ports FROM allocations WHERE host = :host) AS taken,
+    generate_series(CAST(:first AS integer), least(CAST(:last AS integer), CAST(:first AS integer) + taken.ports + :spare)) AS series(port)
+  WHERE NOT EXISTS (SELECT FROM allocations WHERE allocations.host = :host AND allocations.port = series.port)
+  ORDER BY port LIMIT :spare
+) AS free
+WHERE pg_try_advisory_xact_lock(hashtextextended('port/' || :host || '/' || port, 0)) LIMIT :wanted
+""")
+SPARE_PORTS = 100  # that others may hold just now
+TAKEN_PORTS = text("SELECT port FROM allocations WHERE host = :host AND port = ANY(:ports)")
 ALLOCATE = insert(Allocation.__table__)  # type: ignore[arg-type]
-USAGE = (
-    select(Reservation.place, func.count().label("instances"), func.sum(Reservation.memory_gb).label("memory_gb"))
-    .where(Reservation.place.in_(bindparam("places", expanding=True)))
-    .group_by(Reservation.place)
-)
+USAGE = text("""
+SELECT place, count(*), sum(memory_gb), (SELECT count(*) FROM allocations WHERE host = place)
+FROM reservations WHERE place = ANY(:places) GROUP BY place
+""")
 _reserve = insert(Reservation.__table__)  # type: ignore[arg-type]
 RESERVE = _reserve.on_conflict_do_update(
     index_elements=["instance_id", "copy"], set_={name: _reserve.excluded[name] for name in ("place", "memory_gb")}
@@ -106,10 +119,11 @@ class Database:
 
 @dataclass(frozen=True)
 class Usage:
-    """What is taken of a place: copies of instances, and their memory in GB."""
+    """What is taken of a place: copies of instances, their memory in GB, and ports."""
 
     instances: int = 0
     memory_gb: float = 0.0
+    ports: int = 0
 
 
 class Unit:
@@ -220,10 +234,13 @@ class Unit:
             select(Progress).where(Progress.operation_id == operation_id, Progress.sequence > after).order_by(Progress.sequence)
         ).all()
 
-    def lock_places(self, places: Collection[str]) -> None:
-        """Waits until no other transaction gives room on these hosts or servers away; held until the end of the unit."""
+    def lock_places(self, places: Collection[str], *, alone: bool = True) -> None:
+        """Waits until no other transaction gives room on these hosts or servers away; held until the end of the unit.
+
+        Several that are not `alone` there go on together, and count nothing but what each holds by itself.
+        """
         for place in sorted(places):  # everybody in the same order
-            self._lock(f"place/{place}")
+            self.session.execute(LOCK if alone else LOCK_SHARED, {"name": f"place/{place}"})
 
     def lock_owner(self, per: str, owner: str) -> None:
         """Waits until no other transaction decides how many instances this organization or space has; held until the end of the unit."""
@@ -242,7 +259,7 @@ class Unit:
     def usage(self, places: Collection[str]) -> dict[str, Usage]:
         """What is taken of each of these places."""
         rows = self.session.execute(USAGE, {"places": list(places)})
-        return dict.fromkeys(places, Usage()) | {place: Usage(instances, memory_gb) for place, instances, memory_gb in rows}
+        return dict.fromkeys(places, Usage()) | {place: Usage(*taken) for place, *taken in rows}
 
     def reserve(self, instance_id: str, copy: int, place: str, memory_gb: float) -> None:
         """Takes room for a copy of an instance, or changes how much."""
@@ -253,9 +270,22 @@ class Unit:
         rows = self.session.execute(select(Reservation.copy, Reservation.memory_gb).where(Reservation.instance_id == instance_id))
         return {row.copy: row.memory_gb for row in rows}
 
-    def taken_ports(self, host: str) -> set[int]:
-        """The ports of a host that instances have."""
-        return set(self.session.scalars(TAKEN_PORTS, {"host": host}))
+    def hold_ports(self, host: str, ports: range, wanted: int, taken: int) -> list[int]:
+        """The lowest ports of a host that nobody has, so many as are wanted; nobody else gets them before the end of the unit.
+
+        Fewer, when there are no more. `taken` is how many of the host's are given away (Usage.ports).
+        """
+        if len(ports) - taken < wanted + SPARE_PORTS:
+            self._lock("ports")  # about the last ones one decides at a time: two with half of what they want each help nobody
+        sure: list[int] = []
+        while len(sure) < wanted:
+            limits = {"first": ports.start, "last": ports.stop - 1, "spare": wanted + SPARE_PORTS, "wanted": wanted}
+            held = self.session.scalars(HOLD_PORTS, {"host": host, **limits}).all()
+            gone = set(self.session.scalars(TAKEN_PORTS, {"host": host, "ports": held}))
+            sure = [port for port in held if port not in gone]  # held before this look, so nobody gets it after it
+            if len(held) < wanted:
+                break
+        return sure
 
     def allocate_ports(self, host: str, ports: Mapping[str, int], instance_id: str) -> None:
         """Gives ports of a host to an instance, by name. The caller holds the place's lock and knows that they are free."""

@@ -60,17 +60,17 @@ def update(state: State, exchange: Exchange, *, bindings_are_busy: bool = False)
     """PATCH of an instance."""
     if state.name == "absent":
         return exchange.status == 404
+    after = changed(state.attributes or UNKNOWN, exchange.asked)
+    if after != state.attributes and not exchange.can_wait:
+        return is_async_required(exchange)
     if is_concurrency_error(exchange) and bindings_are_busy:
         return True
-    after = changed(state.attributes or UNKNOWN, exchange.asked)
     match state.name:
         case "provisioning" | "removing":
             return is_concurrency_error(exchange)
         case "ready":
-            return exchange.status == 200 if after == state.attributes else not exchange.can_wait and is_async_required(exchange)
+            return exchange.status == 200 and after == state.attributes
         case "updating":
-            if not exchange.can_wait:
-                return is_async_required(exchange)
             return _continues(state, exchange) if after == state.desired else is_concurrency_error(exchange)
     return is_refusal(exchange)
 

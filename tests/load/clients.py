@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -51,6 +51,7 @@ class Wire:
     def __init__(self, admin: dict[str, str], clients: int) -> None:
         self.exchanges: list[Exchange] = []
         self.operations: deque[tuple[str, str | None, str]] = deque(maxlen=200)
+        self.accepted: set[str] = set()
         self._http = httpx.Client(
             base_url=admin["url"],
             auth=(admin["username"], admin["password"]),
@@ -68,6 +69,15 @@ class Wire:
         """The admin API."""
         return self._http.get(f"/admin/v1/{path}")
 
+    def in_progress(self) -> list[Any]:
+        """The operations that have still to end."""
+        return [line for state in ("queued", "running") for line in self.admin(f"operations?state={state}").json()["operations"]]
+
+    def catalog(self) -> dict[str, Any]:
+        """What is offered."""
+        found: dict[str, Any] = self._http.get("/v2/catalog").json()
+        return found
+
     def exchange(self, verb: str, instance: str, binding: str | None, **about: Any) -> Exchange:
         """One request of the protocol, and its answer. Raises httpx.TransportError when there is none."""
         body, query, asked, can_wait, client = (about.get(name) for name in ("body", "query", "asked", "can_wait", "client"))
@@ -80,6 +90,7 @@ class Wire:
         self.exchanges.append(done)
         if done.operation is not None:
             self.operations.append((instance, binding, done.operation))
+            self.accepted.add(done.operation)
         return done
 
 
@@ -102,26 +113,37 @@ def path(verb: str, instance: str, binding: str | None) -> str:
     return f"/v2/service_instances/{quote(instance, safe='')}{below}{'/last_operation' if verb.startswith('poll') else ''}"
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How long, how fast: until that time, or until so many operations were accepted; seconds between two requests of a client."""
+
+    until: float
+    pause_seconds: float
+    operations: float = float("inf")
+    verbs: dict[str, int] = field(default_factory=lambda: VERBS)
+
+
 class Client(threading.Thread):
     """One platform. What it does is drawn from its own seed; what comes of it depends on the others."""
 
-    def __init__(self, number: int, seed: int, wire: Wire, offered: Offered, instances: list[str], **pace: float) -> None:
+    def __init__(self, number: int, seed: int, wire: Wire, offered: Offered, instances: list[str], pace: Pace) -> None:
         super().__init__(name=f"client-{number}", daemon=True)
         self._number, self._chance = number, random.Random(f"{seed}/{number}")
         self._wire, self._offered, self._instances = wire, offered, instances
-        self._until, self._pause_seconds = pace["until"], pace["pause_seconds"]
+        self._pace = pace
         self._count = 0
         self._last: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.failure: Exception | None = None
 
     def run(self) -> None:
-        """First an instance, so that there is something; then one request after the other until the time is over."""
+        """First an instance, so that there is something; then one request after the other until it is enough."""
+        pause = self._pace.pause_seconds
         try:
-            time.sleep(self._chance.uniform(0, self._pause_seconds))
+            time.sleep(self._chance.uniform(0, pause))
             self.provision(self._some_instance())
-            while clock() < self._until:
+            while clock() < self._pace.until and len(self._wire.accepted) < self._pace.operations:
                 self._act()
-                time.sleep(self._chance.expovariate(1 / self._pause_seconds))
+                time.sleep(min(self._chance.expovariate(1 / pause), 4 * pause))
         except Exception as error:
             self.failure = error
 
@@ -129,7 +151,7 @@ class Client(threading.Thread):
         if self._last is not None and self._chance.random() < AGAIN:
             self._wire.exchange(*self._last[0], **self._last[1])
             return
-        (verb,) = self._chance.choices(list(VERBS), weights=list(VERBS.values()))
+        (verb,) = self._chance.choices(list(self._pace.verbs), weights=list(self._pace.verbs.values()))
         getattr(self, verb)(self._some_instance())
 
     def _some_instance(self) -> str:

@@ -111,8 +111,9 @@ class History:
         return self._runs.get(operation.id, [])
 
     def answers_with(self, operation: Operation) -> list[Exchange]:
-        """The requests that were answered with it."""
-        return self._answers.get(operation.id, [])
+        """The requests for such a thing that were answered with it."""
+        wanted = (operation.kind, operation.instance, operation.binding)
+        return [each for each in self._answers.get(operation.id, []) if (each.verb, each.instance, each.binding) == wanted]
 
     def polls_of(self, operation: Operation) -> list[Exchange]:
         """The polls that named it."""

@@ -16,7 +16,7 @@ import yaml
 from apb_broker.machine import configuration
 from apb_broker.machine.state import StateDirectory
 from tests.load import history
-from tests.load.clients import Client, Offered, Wire
+from tests.load.clients import Client, Offered, Pace, Wire
 
 WORKERS = 2
 START_SECONDS = 120
@@ -71,13 +71,10 @@ class Site:
             for process in self._processes:
                 process.kill()
 
-    def load(self, offered: Offered, instances: list[str], *, clients: int, seconds: float, pause_seconds: float) -> tuple[Wire, list[str]]:
-        """That many clients for that long; the exchanges, and which clients got no answer."""
+    def load(self, offered: Offered, instances: list[str], clients: int, pace: Pace) -> tuple[Wire, list[str]]:
+        """That many clients; the exchanges, and which clients got no answer."""
         wire = Wire(self.admin, clients)
-        until = history.clock() + seconds
-        working = [
-            Client(number, self.seed, wire, offered, instances, until=until, pause_seconds=pause_seconds) for number in range(clients)
-        ]
+        working = [Client(number, self.seed, wire, offered, instances, pace) for number in range(clients)]
         for client in working:
             client.start()
         for client in working:
@@ -86,11 +83,8 @@ class Site:
 
     def settle(self, wire: Wire, seconds: float) -> float:
         """Waits until nothing is in progress; when that was."""
-        wait(lambda: not self._in_progress(wire), seconds, "the end of all operations")
+        wait(lambda: not wire.in_progress(), seconds, "the end of all operations")
         return history.clock()
-
-    def _in_progress(self, wire: Wire) -> list[Any]:
-        return [line for state in ("queued", "running") for line in wire.admin(f"operations?state={state}").json()["operations"]]
 
     def look(self, wire: Wire, instances: list[str], *, quiet_at: float, deadline_seconds: float, recorded: bool) -> history.History:
         """Asks once more for everything there is, and puts the history together."""
