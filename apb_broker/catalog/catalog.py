@@ -37,9 +37,9 @@ class Offer:
         return f"{self.service.name}/{self.plan.name}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalog:
-    """What is offered, by OSB id."""
+    """What is offered, by OSB id. One is itself and no other: what is made of it can be kept by it."""
 
     offers: tuple[Offer, ...]
     targets: dict[str, Target]

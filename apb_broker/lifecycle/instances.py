@@ -107,6 +107,7 @@ def _metadata(instance: Instance) -> dict[str, Any]:
 def _create(broker: Broker, unit: Unit, offer: Offer, request: Provision, parameters: dict[str, Any]) -> Accepted:
     plan = offer.plan
     allowance.require_new(broker, unit, offer, request)
+    placed = placement.choose(unit, offer, service.needs(plan, parameters))
     instance = Instance(
         id=request.instance_id,
         name=request.context.get("instance_name"),
@@ -126,14 +127,13 @@ def _create(broker: Broker, unit: Unit, offer: Offer, request: Provision, parame
         mode=offer.mode,
         state="provisioning",
         names=service.names(offer.service.name, request.instance_id),
-        placement={},
-        ports={},
-        connection={},
+        placement=placed.placement,
+        ports=placed.ports,
     )
-    unit.add(instance, parameters=parameters, secrets=service.secrets(plan, parameters, {}))
-    instance.placement, instance.ports = placement.place(unit, offer, instance.id, service.needs(plan, parameters))
     instance.connection = service.connection(plan, variables.describe(instance), parameters)
     instance.dashboard_url = service.dashboard_url(plan, variables.describe(instance), parameters)
+    unit.add(instance, parameters=parameters, secrets=service.secrets(plan, parameters, {}))
+    placement.take(unit, instance.id, placed)
     operation = operations.accept(broker, unit, "provision", instance, request.caller, {"parameters": parameters})
     return _accepted(instance, operation, created=True)
 

@@ -238,8 +238,8 @@ def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | N
 
     After a failed update or deprovision it tells whether the instance may still be used, and whether the update may be sent again.
     """
-    with broker.database.unit() as unit:
-        operation = None if operation_id is None else unit.operation(operation_id)
+    with broker.database.reading() as unit:
+        operation = None if operation_id is None else unit.standing(operation_id)
         if operation is None or (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
             operation = unit.last_operation(instance_id, binding_id)
             if operation is not None and operation_id is not None and owns(caller, operation):

@@ -14,26 +14,44 @@ from apb_broker.lifecycle import errors
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Instance
 
-Placed = tuple[dict[str, Any], dict[str, int]]
+
+@dataclass(frozen=True)
+class Placed:
+    """Where an instance goes: what is kept with it, the ports of its first copy by name, and what it takes of each place."""
+
+    placement: dict[str, Any]
+    ports: dict[str, int]
+    reservations: list[tuple[str, float]]  # place and memory of each copy
+    allocations: list[tuple[str, dict[str, int]]]  # host and ports of each copy
 
 
-def place(unit: Unit, offer: Offer, instance_id: str, needs: dict[str, Any]) -> Placed:
-    """Takes room on the first target that has it: (placement, ports by name of the first copy). Raises NoCapacity, saying what is missing.
+def choose(unit: Unit, offer: Offer, needs: dict[str, Any]) -> Placed:
+    """Finds room on the first target that has it, and keeps others from it until the end of the unit.
 
     `needs` are service.needs(): memory and ports for each copy. Copies go to different hosts while there are any, each to the one with
-    the most memory free. The instance's row has to exist in this unit. A port that is free here but busy on the host makes the run fail
-    with a sentence that says so; it never moves by itself.
+    the most memory free. A port that is free here but busy on the host makes the run fail with a sentence that says so; it never moves
+    by itself. Raises NoCapacity, saying what is missing.
     """
-    unit.lock_places({key for target in offer.targets for key in _keys(target)})
+    unit.lock_places({key for target in offer.targets for key in _keys(target)}, alone=any(map(_is_counted, offer.targets)))
     missing: list[str] = []
     for target in offer.targets:
-        if isinstance(target, SharedTarget):
-            placed = _on_server(unit, target, instance_id, missing)
-        else:
-            placed = _on_hosts(unit, target, instance_id, needs, missing)
+        placed = _on_server(unit, target, missing) if isinstance(target, SharedTarget) else _on_hosts(unit, target, needs, missing)
         if placed is not None:
             return placed
     raise errors.NoCapacity(f"there is no room for this: {'; '.join(missing)}")
+
+
+def take(unit: Unit, instance_id: str, placed: Placed) -> None:
+    """Gives the room to an instance, whose row has to exist in this unit."""
+    for copy, (place, memory_gb) in enumerate(placed.reservations):
+        unit.reserve(instance_id, copy, place, memory_gb)
+    for host, ports in placed.allocations:
+        unit.allocate_ports(host, ports, instance_id)
+
+
+def _is_counted(target: Target) -> bool:
+    """Whether it has limits that only one can count at a time. Of ports each is held by itself, so that many can choose at once."""
+    return target.instances is not None if isinstance(target, SharedTarget) else any(host.memory_gb is not None for host in target.hosts)
 
 
 def _keys(target: Target) -> Iterator[str]:
@@ -44,13 +62,13 @@ def _keys(target: Target) -> Iterator[str]:
         yield from (host.address for host in target.hosts)
 
 
-def _on_server(unit: Unit, target: SharedTarget, instance_id: str, missing: list[str]) -> Placed | None:
+def _on_server(unit: Unit, target: SharedTarget, missing: list[str]) -> Placed | None:
     (key,) = _keys(target)
     if target.instances is not None and unit.usage([key])[key].instances >= target.instances:
         missing.append(f"target {target.name} has {target.instances} instances, as many as it takes")
         return None
-    unit.reserve(instance_id, 0, key, 0)
-    return {"target": target.name, "host": "localhost", "address": target.address}, {"client": target.port}
+    placement = {"target": target.name, "host": "localhost", "address": target.address}
+    return Placed(placement, {"client": target.port}, [(key, 0)], [])
 
 
 @dataclass
@@ -64,8 +82,8 @@ class _Room:
     copies: int = 0
 
 
-def _on_hosts(unit: Unit, target: HostTarget, instance_id: str, needs: dict[str, Any], missing: list[str]) -> Placed | None:
-    rooms = _rooms(unit, target)
+def _on_hosts(unit: Unit, target: HostTarget, needs: dict[str, Any], missing: list[str]) -> Placed | None:
+    rooms = _rooms(unit, target, needs["copies"] * len(needs["ports"]))
     chosen: list[tuple[Host, dict[str, int]]] = []
     for _copy in range(needs["copies"]):
         fitting = [room for room in rooms if room.memory_gb >= needs["memory_gb"] and len(room.ports) >= len(needs["ports"])]
@@ -73,22 +91,24 @@ def _on_hosts(unit: Unit, target: HostTarget, instance_id: str, needs: dict[str,
             missing += [_missing(target, room, needs) for room in rooms]
             return None
         chosen.append(_take(min(fitting, key=lambda room: (room.copies, -room.memory_gb, room.instances)), needs))
-    for copy, (host, ports) in enumerate(chosen):
-        unit.reserve(instance_id, copy, host.address, needs["memory_gb"])
-        for name, port in ports.items():
-            unit.allocate_port(host.address, port, instance_id, name)
     copies = [{"host": host.name, "address": host.address, "directory": str(target.directory), "ports": ports} for host, ports in chosen]
     first = {key: copies[0][key] for key in ("host", "address", "directory")}
-    return {"target": target.name, **first, "copies": copies}, chosen[0][1]
+    return Placed(
+        {"target": target.name, **first, "copies": copies},
+        chosen[0][1],
+        [(host.address, needs["memory_gb"]) for host, _ in chosen],
+        [(host.address, ports) for host, ports in chosen],
+    )
 
 
-def _rooms(unit: Unit, target: HostTarget) -> list[_Room]:
+def _rooms(unit: Unit, target: HostTarget, ports: int) -> list[_Room]:
+    """What is left on each host, with that many of its lowest free ports, or all when there are fewer."""
     usage = unit.usage(list(_keys(target)))
     return [
         _Room(
             host,
             memory_gb=_free(host, usage[host.address].memory_gb),
-            ports=sorted(set(target.ports) - unit.taken_ports(host.address)),
+            ports=unit.hold_ports(host.address, target.ports, ports, usage[host.address].ports),
             instances=usage[host.address].instances,
         )
         for host in target.hosts

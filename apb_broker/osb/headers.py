@@ -7,12 +7,12 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from apb_broker.lifecycle.requests import Caller
-from apb_broker.osb.versions import VERSIONS
+from apb_broker.osb import versions
 from apb_broker.web import values
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
-VERSION = "X-Broker-API-Version"
+VERSION = versions.VERSION_HEADER
 IDENTITY = "X-Broker-API-Originating-Identity"
 REQUEST_IDENTITY = "X-Broker-API-Request-Identity"
 
@@ -29,7 +29,7 @@ def register(app: Flask) -> None:
         if not version:
             status = HTTPStatus(broker().settings.missing_version_status)
             raise HttpError(status, f"the header {VERSION} is missing: send one of {served}")
-        if version not in VERSIONS or version not in broker().settings.api_versions:
+        if version not in versions.VERSIONS or version not in broker().settings.api_versions:
             raise HttpError(HTTPStatus.PRECONDITION_FAILED, f"{VERSION} {version} is not served: send one of {served}")
         g.api_version = version
 

@@ -27,11 +27,10 @@ waiting = threading.BoundedSemaphore(8)  # synchronous callers, each of which ho
 @blueprint.get("/catalog")
 def catalog() -> Response:
     """What is offered; 304 for a platform that has it already."""
-    response = jsonify(versions.catalog(broker().catalog.osb(), headers.version()))
-    response.add_etag()
-    response.cache_control.no_cache = True
-    response.vary.add(headers.VERSION)
-    response.make_conditional(request)
+    rendered = versions.rendered(broker().catalog, headers.version())
+    response = Response(rendered.body, headers=rendered.headers)
+    if "If-None-Match" in request.headers:
+        response.make_conditional(request)
     return response
 
 

@@ -3,8 +3,15 @@
 A field's version is that of the release that brought it (OSB release notes, v2.13 to v2.17).
 """
 
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
 from typing import Any
 
+from apb_broker.catalog.catalog import Catalog
+
+VERSION_HEADER = "X-Broker-API-Version"
 VERSIONS = ("2.13", "2.14", "2.15", "2.16", "2.17")
 
 SERVICE_FIELDS = {"instances_retrievable": "2.14", "bindings_retrievable": "2.14", "allow_context_updates": "2.15"}
@@ -21,6 +28,23 @@ BODY_FIELDS = {
 def body(found: dict[str, Any], version: str) -> dict[str, Any]:
     """A response's body as that version knows it."""
     return _known(found, BODY_FIELDS, version)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A body that is sent again and again, and its headers."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+@functools.lru_cache(maxsize=64)
+def rendered(of: Catalog, version: str) -> Rendered:
+    """The catalog's bytes as that version knows it: a catalog never changes, so they are made once."""
+    body = json.dumps(catalog(of.osb(), version), ensure_ascii=False, separators=(",", ":")).encode()
+    etag = hashlib.sha256(body).hexdigest()[:32]
+    cached = {"Cache-Control": "no-cache", "ETag": f'"{etag}"', "Vary": VERSION_HEADER}
+    return Rendered(body, {"Content-Type": "application/json", **cached})
 
 
 def catalog(found: dict[str, Any], version: str) -> dict[str, Any]:

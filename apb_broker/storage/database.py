@@ -3,20 +3,52 @@
 Owns connections and the look-ups; the queue's statements are in `storage.queue`.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+import select as select_module
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.orm import Session
 
 from apb_broker.storage import errors
 from apb_broker.storage.sealing import Keyring
 from apb_broker.storage.tables import ACTIVE_STATES, Allocation, Binding, Instance, Operation, Progress, Reservation, Table
+
+# Made once: to build a statement costs as much as to run it.
+LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+STANDING = select(
+    *(Operation.__table__.c[name] for name in ("kind", "state", "description", "error", "instance_id", "binding_id", "principal"))
+).where(Operation.__table__.c.id == bindparam("id"))
+LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))")
+# As many ports as are wanted, of the lowest that nobody has and nobody else holds: now they are held by us. Among the lowest
+# (taken + spare) ports so many are free as are spare, so that no more need be looked at.
+HOLD_PORTS = text("""
+SELECT port FROM (
+  SELECT port
+  FROM (SELECT count(*)::integer AS ports FROM allocations WHERE host = :host) AS taken,
+    generate_series(CAST(:first AS integer), least(CAST(:last AS integer), CAST(:first AS integer) + taken.ports + :spare)) AS series(port)
+  WHERE NOT EXISTS (SELECT FROM allocations WHERE allocations.host = :host AND allocations.port = series.port)
+  ORDER BY port LIMIT :spare
+) AS free
+WHERE pg_try_advisory_xact_lock(hashtextextended('port/' || :host || '/' || port, 0)) LIMIT :wanted
+""")
+SPARE_PORTS = 100  # that others may hold just now
+TAKEN_PORTS = text("SELECT port FROM allocations WHERE host = :host AND port = ANY(:ports)")
+ALLOCATE = insert(Allocation.__table__)  # type: ignore[arg-type]
+USAGE = text("""
+SELECT place, count(*), sum(memory_gb), (SELECT count(*) FROM allocations WHERE host = place)
+FROM reservations WHERE place = ANY(:places) GROUP BY place
+""")
+_reserve = insert(Reservation.__table__)  # type: ignore[arg-type]
+RESERVE = _reserve.on_conflict_do_update(
+    index_elements=["instance_id", "copy"], set_={name: _reserve.excluded[name] for name in ("place", "memory_gb")}
+)
 
 
 def driver_url(url: str) -> str:
@@ -27,19 +59,44 @@ def driver_url(url: str) -> str:
     return url
 
 
+def _require_open(connection: Any, record: Any, _proxy: object) -> None:
+    """A pooled connection that its server has closed meanwhile is replaced by the pool.
+
+    Between transactions a server says nothing but that, so a look at the socket tells: a round trip less for each unit than a ping.
+    """
+    if record.info.setdefault("lent", 0):
+        poll = select_module.poll()
+        poll.register(connection.fileno(), select_module.POLLIN)
+        if poll.poll(0):
+            raise DisconnectionError("the server has closed this connection")
+    record.info["lent"] += 1
+
+
 class Database:
     """One PostgreSQL database and the keys to what is sealed in it."""
 
     def __init__(self, url: str, keyring: Keyring, *, pool_size: int = 10) -> None:
         # hide_parameters: an error's text must never show the values of a statement.
-        self.engine = sqlalchemy.create_engine(driver_url(url), pool_size=pool_size, pool_pre_ping=True, hide_parameters=True)
+        self.engine = sqlalchemy.create_engine(driver_url(url), pool_size=pool_size, hide_parameters=True)
+        sqlalchemy.event.listen(self.engine, "checkout", _require_open)
+        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._keyring = keyring
 
-    @contextmanager
-    def unit(self) -> Iterator["Unit"]:
+    def reading(self) -> AbstractContextManager["Unit"]:
+        """A unit that only looks: without a transaction around its statements, each of which sees what is committed then.
+
+        In a unit it would be the same (READ COMMITTED), for two round trips more.
+        """
+        return self._unit(self._reader)
+
+    def unit(self) -> AbstractContextManager["Unit"]:
         """One transaction: committed at the end of the block, rolled back by any exception. Raises Unavailable."""
+        return self._unit(self.engine)
+
+    @contextmanager
+    def _unit(self, engine: sqlalchemy.Engine) -> Iterator["Unit"]:
         try:
-            with Session(self.engine, autoflush=False, expire_on_commit=False, info={"keyring": self._keyring}) as session, session.begin():
+            with Session(engine, autoflush=False, expire_on_commit=False, info={"keyring": self._keyring}) as session, session.begin():
                 yield Unit(session)
         except IntegrityError as error:
             if "instances_name" in str(error.orig):
@@ -62,10 +119,11 @@ class Database:
 
 @dataclass(frozen=True)
 class Usage:
-    """What is taken of a place: copies of instances, and their memory in GB."""
+    """What is taken of a place: copies of instances, their memory in GB, and ports."""
 
     instances: int = 0
     memory_gb: float = 0.0
+    ports: int = 0
 
 
 class Unit:
@@ -119,7 +177,7 @@ class Unit:
 
     def expired_bindings(self, *, retry_seconds: float) -> Sequence[Binding]:
         """The bindings whose time is over and that are to be removed: those whose removal failed only after a while."""
-        now, waited = sqlalchemy.func.now(), sqlalchemy.func.now() - timedelta(seconds=retry_seconds)
+        now, waited = func.now(), func.now() - timedelta(seconds=retry_seconds)
         return self.session.scalars(
             select(Binding)
             .where(
@@ -132,7 +190,7 @@ class Unit:
 
     def now(self) -> datetime:
         """The time of this transaction, by the database's clock."""
-        return self.session.scalars(select(sqlalchemy.func.now())).one()
+        return self.session.scalars(select(func.now())).one()
 
     def is_past(self, time: datetime | None) -> bool:
         """Whether that time is over, by the database's clock."""
@@ -141,6 +199,10 @@ class Unit:
     def operation(self, operation_id: str) -> Operation | None:
         """The operation of that id."""
         return self.session.get(Operation, operation_id)
+
+    def standing(self, operation_id: str) -> Any:
+        """What polling needs of an operation, as a row; by far the most frequent question, so no Operation is made of it."""
+        return self.session.connection().execute(STANDING, {"id": operation_id}).one_or_none()
 
     def operations(self, *, instance_id: str | None = None, state: str | None = None, limit: int = 100) -> Sequence[Operation]:
         """Operations, newest first."""
@@ -172,10 +234,13 @@ class Unit:
             select(Progress).where(Progress.operation_id == operation_id, Progress.sequence > after).order_by(Progress.sequence)
         ).all()
 
-    def lock_places(self, places: Collection[str]) -> None:
-        """Waits until no other transaction gives room on these hosts or servers away; held until the end of the unit."""
+    def lock_places(self, places: Collection[str], *, alone: bool = True) -> None:
+        """Waits until no other transaction gives room on these hosts or servers away; held until the end of the unit.
+
+        Several that are not `alone` there go on together, and count nothing but what each holds by itself.
+        """
         for place in sorted(places):  # everybody in the same order
-            self._lock(f"place/{place}")
+            self.session.execute(LOCK if alone else LOCK_SHARED, {"name": f"place/{place}"})
 
     def lock_owner(self, per: str, owner: str) -> None:
         """Waits until no other transaction decides how many instances this organization or space has; held until the end of the unit."""
@@ -188,34 +253,45 @@ class Unit:
     def count_instances(self, *, plan_id: str | None, organization: str | None = None, space: str | None = None) -> int:
         """How many instances an organization or a space has, all or those of a plan."""
         wanted = {Instance.plan_id: plan_id, Instance.organization: organization, Instance.space: space}
-        query = select(sqlalchemy.func.count()).select_from(Instance)
+        query = select(func.count()).select_from(Instance)
         return self.session.scalars(query.where(*(column == value for column, value in wanted.items() if value is not None))).one()
 
     def usage(self, places: Collection[str]) -> dict[str, Usage]:
         """What is taken of each of these places."""
-        count, memory = sqlalchemy.func.count(), sqlalchemy.func.sum(Reservation.memory_gb)
-        rows = self.session.execute(
-            select(Reservation.place, count, memory).where(Reservation.place.in_(places)).group_by(Reservation.place)
-        )
-        return dict.fromkeys(places, Usage()) | {place: Usage(instances, memory_gb) for place, instances, memory_gb in rows}
+        rows = self.session.execute(USAGE, {"places": list(places)})
+        return dict.fromkeys(places, Usage()) | {place: Usage(*taken) for place, *taken in rows}
 
     def reserve(self, instance_id: str, copy: int, place: str, memory_gb: float) -> None:
         """Takes room for a copy of an instance, or changes how much."""
-        self.session.merge(Reservation(instance_id=instance_id, copy=copy, place=place, memory_gb=memory_gb))
-        self.session.flush()
+        self.session.execute(RESERVE, {"instance_id": instance_id, "copy": copy, "place": place, "memory_gb": memory_gb})
 
     def reserved(self, instance_id: str) -> dict[int, float]:
         """The memory that each copy of an instance has."""
         rows = self.session.execute(select(Reservation.copy, Reservation.memory_gb).where(Reservation.instance_id == instance_id))
         return {row.copy: row.memory_gb for row in rows}
 
-    def taken_ports(self, host: str) -> set[int]:
-        """The ports of a host that instances have."""
-        return set(self.session.scalars(select(Allocation.port).where(Allocation.host == host)))
+    def hold_ports(self, host: str, ports: range, wanted: int, taken: int) -> list[int]:
+        """The lowest ports of a host that nobody has, so many as are wanted; nobody else gets them before the end of the unit.
 
-    def allocate_port(self, host: str, port: int, instance_id: str, name: str) -> None:
-        """Gives a port of a host to an instance. The caller holds the place's lock and knows that it is free."""
-        self.add(Allocation(host=host, port=port, instance_id=instance_id, name=name))
+        Fewer, when there are no more. `taken` is how many of the host's are given away (Usage.ports).
+        """
+        if len(ports) - taken < wanted + SPARE_PORTS:
+            self._lock("ports")  # about the last ones one decides at a time: two with half of what they want each help nobody
+        sure: list[int] = []
+        while len(sure) < wanted:
+            limits = {"first": ports.start, "last": ports.stop - 1, "spare": wanted + SPARE_PORTS, "wanted": wanted}
+            held = self.session.scalars(HOLD_PORTS, {"host": host, **limits}).all()
+            gone = set(self.session.scalars(TAKEN_PORTS, {"host": host, "ports": held}))
+            sure = [port for port in held if port not in gone]  # held before this look, so nobody gets it after it
+            if len(held) < wanted:
+                break
+        return sure
+
+    def allocate_ports(self, host: str, ports: Mapping[str, int], instance_id: str) -> None:
+        """Gives ports of a host to an instance, by name. The caller holds the place's lock and knows that they are free."""
+        rows = [{"host": host, "port": port, "instance_id": instance_id, "name": name} for name, port in ports.items()]
+        if rows:
+            self.session.execute(ALLOCATE, rows)
 
     def _lock(self, name: str) -> None:
-        self.session.execute(select(sqlalchemy.func.pg_advisory_xact_lock(sqlalchemy.func.hashtextextended(name, 0))))
+        self.session.execute(LOCK, {"name": name})

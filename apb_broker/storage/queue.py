@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, text, true, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, insert, or_, select, text, true, update
 from sqlalchemy.orm import aliased
 
 from apb_broker.storage import statistics
@@ -16,11 +16,13 @@ from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import ACTIVE_STATES, Operation, Progress, epoch_sequence
 
 CHANNEL = "apb_operations"
+NOTIFY = text(f"NOTIFY {CHANNEL}")
+APPEND = insert(Progress.__table__)  # type: ignore[arg-type]
 
 
 def notify(unit: Unit) -> None:
     """Wakes the workers when the unit commits."""
-    unit.session.execute(text(f"NOTIFY {CHANNEL}"))
+    unit.session.execute(NOTIFY)
 
 
 def claim(unit: Unit, *, owner: str, lease_seconds: float) -> Operation | None:
@@ -134,5 +136,5 @@ def abandoned(unit: Unit, *, grace_seconds: float, only: str | None = None) -> S
 
 def append_progress(unit: Unit, operation_id: str, line: str) -> None:
     """Adds a line to an operation's log."""
-    unit.session.add(Progress(operation_id=operation_id, text=line))
-    unit.session.flush()
+    unit.flush()
+    unit.session.execute(APPEND, {"operation_id": operation_id, "text": line})

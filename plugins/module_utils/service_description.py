@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import functools
 import json
 from pathlib import Path
 
@@ -60,7 +61,11 @@ class Plan:
 
     def snapshot(self) -> dict:
         """The plan as JSON, to be stored with an instance; plan_from_snapshot reads it."""
-        return {"apb": 1, **json.loads(json.dumps(dataclasses.asdict(self)))}
+        return {"apb": 1, **json.loads(self._text)}
+
+    @functools.cached_property
+    def _text(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a Run promises whichever executor is below it: an outcome always comes, and then nothing is left."""
 
+import json
 import os
 import signal
 import subprocess
@@ -166,6 +167,58 @@ def test_script_can_come_as_a_parameter(job, started, helpers):
 def test_script_can_lose_its_run(job, started, helpers):
     """The scripted outcome `lost` is a runner that dies."""
     assert helpers.outcome_of(started(job(executor="scripted", settings={"scripted": {"outcome": "lost"}}))).status == "lost"
+
+
+def test_script_says_what_is_different_for_one_action(job, started, helpers):
+    """Provisioning fails and binding does not: what is said for an action wins, the rest holds for it too."""
+    script = {"outcome": "failed", "message": "as told", "actions": {"bind": {"outcome": "succeeded"}}}
+    outcomes = [started(job(executor="scripted", action=action, settings={"scripted": script})) for action in ("provision", "bind")]
+    assert [helpers.outcome_of(run).status for run in outcomes] == ["failed", "succeeded"]
+
+
+def test_script_fails_for_a_reason_that_may_pass(job, started, helpers):
+    """`transient` is a failure that the broker tries again by itself."""
+    outcome = helpers.outcome_of(started(job(executor="scripted", settings={"scripted": {"outcome": "transient"}})))
+    assert (outcome.status, outcome.transient) == ("failed", True)
+
+
+def test_script_draws_by_operation_and_epoch(job, started, helpers):
+    """Weights make runs of one script end in different ways, and the same run always in the same."""
+    settings = {"scripted": {"outcome": {"succeeded": 1, "failed": 1}, "seed": 7, "delay_seconds": [0, 0.01]}}
+
+    def outcomes():
+        runs = [started(job(executor="scripted", operation_id="o", epoch=epoch, settings=settings)) for epoch in range(8)]
+        return [helpers.outcome_of(run).status for run in runs]
+
+    first = outcomes()
+    assert set(first) == {"succeeded", "failed"}
+    assert outcomes() == first
+
+
+def test_script_publishes_what_it_knows(job, started, helpers):
+    """Credentials in the shape of the service's schema: texts with what the run knows in them, a port that stays a number."""
+    variables = {
+        "apb_instance": {"host": "192.0.2.1", "ports": {"client": 6379}},
+        "apb_binding": {"username": "b1", "password": "p1-canary"},
+    }
+    published = {"credentials": {"port": "{port}", "uri": "redis://{username}:{password}@{host}:{port}", "kept": "{other}"}}
+    run = started(job(executor="scripted", variables=variables, settings={"scripted": {"published": published}}))
+    found = helpers.outcome_of(run).published["credentials"]
+    assert found == {"port": 6379, "uri": "redis://b1:p1-canary@192.0.2.1:6379", "kept": "{other}"}
+
+
+@pytest.mark.parametrize(("outcome", "recorded"), [("failed", "failed"), ("lost", "lost"), ("hang", "ended")])
+def test_script_records_when_a_run_began_and_ended(job, started, helpers, tmp_path, outcome, recorded):
+    """One line each, however it ends: by itself, by dying, or because it is told to."""
+    file = tmp_path / "runs"
+    run = started(job(executor="scripted", epoch=3, settings={"scripted": {"outcome": outcome, "record": str(file)}}))
+    helpers.until(file.exists)
+    if outcome == "hang":
+        run.cancel()
+    helpers.outcome_of(run)
+    start, end = map(json.loads, file.read_text().splitlines())
+    assert (start["event"], start["epoch"], end["event"], end["outcome"]) == ("start", 3, "end", recorded)
+    assert start["at"] <= end["at"]
 
 
 def test_start_refuses_threads(job):

@@ -179,3 +179,39 @@ def test_end_of_an_update_on_a_shared_server_leaves_its_count(box_broker: Broker
         assert row is not None
         places.settle(unit, row, {"memory_gb": 0.0, "ports": [], "copies": 1})
         assert unit.usage(["db.example.com:5432"])["db.example.com:5432"].instances == 1
+
+
+def test_ports_are_chosen_side_by_side_where_nothing_is_counted(make_broker: Any, tmp_path: Any) -> None:
+    """Without limits of memory or number, a request does not wait for another one's commit: each holds ports of its own."""
+    unlimited = boxes.write(tmp_path).replace(", memory_gb: 4", "").replace(", memory_gb: 3", "")
+    broker = make_broker(unlimited.replace("31000-31009", "31000-31999"))
+    offer = broker.catalog.offer(**boxes.ids("small"))
+    needs = {"memory_gb": 1, "ports": ["client", "peer"], "copies": 1}
+    with broker.database.unit() as first, broker.database.unit() as second:
+        chosen = [places.choose(unit, offer, needs).ports for unit in (first, second)]
+    assert chosen == [{"client": 31000, "peer": 31001}, {"client": 31002, "peer": 31003}]
+
+
+def test_concurrent_instances_get_different_ports(make_broker: Any, tmp_path: Any) -> None:
+    """Eight at once for ten ports, two each: five get some, the others hear that there are none, and no port is given twice."""
+    config = (
+        boxes.write(tmp_path).replace(", memory_gb: 4", "").replace(", memory_gb: 3", "").replace("targets: [one, two]", "targets: [one]")
+    )
+    broker = make_broker(config)
+    made: list[dict[str, Any]] = []
+    refused: list[str] = []
+
+    def ask(number: int) -> None:
+        try:
+            made.append(provision(broker, f"i{number}", "small"))
+        except errors.NoCapacity as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ports = [port for each in made for port in each["copies"][0]["ports"].values()]
+    assert (len(made), len(refused)) == (5, 3), refused
+    assert sorted(ports) == list(range(31000, 31010))

@@ -1,0 +1,38 @@
+"""Connections that end: those of the pool are replaced before anybody notices."""
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from apb_broker.storage.database import Database, Unit
+from apb_broker.storage.errors import Unavailable
+
+
+def pid(unit: Unit) -> int:
+    """The server's process behind a unit's connection."""
+    found: int = unit.session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    return found
+
+
+def end(database_url: str, server_process: int) -> None:
+    """Ends that process and waits until it has."""
+    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as other:
+        assert other.execute("SELECT pg_terminate_backend(%s, 10000)", [server_process]).fetchone() == (True,)
+
+
+def test_pooled_connection_that_the_server_ended_is_replaced(database: Database, database_url: str) -> None:
+    """After a restart of the server no request fails for the connections that were idle meanwhile."""
+    with database.unit() as unit:
+        used = pid(unit)
+    with database.unit() as unit:
+        assert pid(unit) == used
+    end(database_url, used)
+    with database.unit() as unit:
+        assert pid(unit) != used
+
+
+def test_connection_that_ends_within_a_unit_is_unavailable(database: Database, database_url: str) -> None:
+    """Then nobody knows what was done: the caller is told."""
+    with pytest.raises(Unavailable), database.unit() as unit:
+        end(database_url, pid(unit))
+        pid(unit)
