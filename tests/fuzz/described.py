@@ -90,6 +90,5 @@ class Described:
 
     def report(self) -> str:
         """What went wrong, and how to have it again."""
-        return "\n".join(
-            [*(f"== {kind}\n{text}" for kind, text in list(self.failures.items())[:5]), f"{self.counted.answers}", budget.told()]
-        )
+        failures = [f"== {kind}\n{text}" for kind, text in list(self.failures.items())[:5]]
+        return "\n".join([*failures, str(self.counted.answers), str(sorted(self.met.items())), budget.told()])

@@ -5,11 +5,13 @@ from typing import Any
 
 import hypothesis
 import hypothesis.errors
+import pytest
 from hypothesis import strategies
 from schemathesis import Case
 from schemathesis.core.transport import Response
 from schemathesis.generation import GenerationMode
 
+from apb_broker.lifecycle import views
 from tests.fuzz import budget
 from tests.fuzz.described import Described
 
@@ -72,3 +74,13 @@ def test_requests_that_follow_from_each_other_answer_as_described(described: Des
     assert not described.failures, described.report()
     assert described.counted.share_of_success > 0.3, described.report()
     assert len(described.succeeded()) > 7, described.report()
+
+
+def test_answer_that_is_not_as_described_is_found(described: Described, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests above rely on: neither another body nor a failure goes unnoticed."""
+    route = described.schema["/admin/v1/operations"]["GET"]
+    monkeypatch.setattr(views, "operations", lambda *_args, **_options: [{"id": 7}])
+    described.send(route.Case())
+    monkeypatch.setattr(views, "operations", lambda *_args, **_options: 1 // 0)
+    described.send(route.Case())
+    assert {kind.rpartition(": ")[2] for kind in described.failures} == {"JsonSchemaError", "ServerError"}
