@@ -6,9 +6,11 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from apb_broker import admin, osb
+from apb_broker.admin import description as of_admin
 from apb_broker.catalog.config import Config
 from apb_broker.lifecycle.broker import Broker
-from apb_broker.web import authentication, errors, health, metrics, paths, requestlog, slices
+from apb_broker.osb import description as of_osb
+from apb_broker.web import authentication, errors, health, metrics, openapi, paths, requestlog, slices, values
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -32,4 +34,6 @@ def create(broker: Broker, config: Config) -> Flask:
     osb.register(app)
     admin.register(app)
     app.register_blueprint(health.blueprint)
+    values.register(app)
+    openapi.register(app, {**of_osb.OPERATIONS, **of_admin.OPERATIONS})
     return app

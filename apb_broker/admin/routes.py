@@ -14,6 +14,7 @@ blueprint = Blueprint("admin", __name__, url_prefix="/admin/v1")
 
 MAX_WAIT_SECONDS = 30
 MAX_LIMIT = 1000
+MAX_SEQUENCE = 2**62
 
 
 @blueprint.get("/instances")
@@ -46,7 +47,7 @@ def operation(operation_id: str) -> dict[str, Any]:
 @blueprint.get("/operations/<operation_id>/log")
 def log(operation_id: str) -> dict[str, Any]:
     """The lines of an operation's log after ?after=; with ?wait= seconds it waits for something new."""
-    return views.log(broker(), operation_id, after=_number("after", 0, 2**62), wait_seconds=_number("wait", 0, MAX_WAIT_SECONDS))
+    return views.log(broker(), operation_id, after=_number("after", 0, MAX_SEQUENCE), wait_seconds=_number("wait", 0, MAX_WAIT_SECONDS))
 
 
 @blueprint.post("/operations/<operation_id>/retry")
@@ -70,7 +71,7 @@ def forget(instance_id: str) -> dict[str, Any]:
 @blueprint.get("/audit")
 def audited() -> dict[str, Any]:
     """Who did what, newest first; ?instance= and ?limit= narrow it, ?before=SEQ goes on."""
-    before = _number("before", 0, 2**62) if "before" in request.args else None
+    before = _number("before", 0, MAX_SEQUENCE) if "before" in request.args else None
     found = audit.read(broker(), instance_id=request.args.get("instance"), before=before, limit=_number("limit", 100, MAX_LIMIT))
     return {"audit": found}
 

@@ -1,28 +1,21 @@
 """Request bodies: unknown fields are ignored, missing or malformed ones are named in a 400 (OSB 2.17, "Vendor Extension Fields").
 
-What the database cannot hold is malformed too: characters, numbers, depth and lengths are checked here, for ids in paths as well.
+What the database cannot hold is malformed too (`web.values`). Whatever a model checks beyond its fields stands in its JSON Schema too.
 """
 
-import json
-import math
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from apb_broker.web import values
 from apb_broker.web.errors import HttpError
 
-MAX_NAME_BYTES = 800  # ids and names are keys of indexes, which take up to three of them in 2,700 bytes
-MAX_DEPTH = 64
 CONTEXT_TEXTS = ("platform", "organization_guid", "space_guid", "instance_name", "binding_name")
-
-
-def _short(value: str) -> str:
-    if len(value.encode(errors="surrogatepass")) > MAX_NAME_BYTES:
-        raise ValueError(f"expected at most {MAX_NAME_BYTES} bytes as UTF-8")
-    return value
+STORABLE: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
+SHORT: dict[str, Any] = {**STORABLE, "maxLength": values.MAX_NAME_BYTES}
 
 
 def _with_texts(context: dict[str, Any]) -> dict[str, Any]:
@@ -32,15 +25,19 @@ def _with_texts(context: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(value, str | None):
             raise ValueError(f"{name} should be a string")
         try:
-            _short(value or "")
+            values.require_short(value or "")
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     return context
 
 
-NonEmpty = Annotated[str, Field(min_length=1)]
-Name = Annotated[NonEmpty, AfterValidator(_short)]
-Context = Annotated[dict[str, Any], AfterValidator(_with_texts)]
+NonEmpty = Annotated[str, Field(min_length=1, json_schema_extra=STORABLE)]
+Name = Annotated[str, Field(min_length=1, json_schema_extra=SHORT), AfterValidator(values.require_short)]
+Context = Annotated[
+    dict[str, Any],
+    AfterValidator(_with_texts),
+    WithJsonSchema({"type": "object", "properties": {name: {**SHORT, "type": ["string", "null"]} for name in CONTEXT_TEXTS}}),
+]
 
 
 class Body(BaseModel):
@@ -52,13 +49,13 @@ class Body(BaseModel):
 class MaintenanceInfo(Body):
     """Which maintenance version the platform believes in. Only it counts, nothing else there is looked at."""
 
-    version: NonEmpty
+    version: Annotated[str, Field(min_length=1)]
 
 
 class BindResource(Body):
     """What a binding is for."""
 
-    app_guid: NonEmpty | None = None
+    app_guid: Annotated[str, Field(min_length=1)] | None = None
 
 
 class ProvisionBody(Body):
@@ -83,8 +80,15 @@ class UpdateBody(Body):
     maintenance_info: MaintenanceInfo | None = None
 
 
+def _given(*names: str) -> dict[str, Any]:
+    """The schema of an object in which these texts are given."""
+    return {"required": list(names), "properties": {name: {"type": "string"} for name in names}}
+
+
 class BindBody(Body):
     """PUT /v2/service_instances/:id/service_bindings/:id. A rotation (one with a predecessor) needs no other field."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_given("predecessor_binding_id"), _given("service_id", "plan_id")]})
 
     predecessor_binding_id: NonEmpty | None = None
     service_id: NonEmpty | None = None
@@ -114,16 +118,18 @@ def read(model: type[Model]) -> Model:
     if request.mimetype not in ("", "application/json"):
         raise HttpError(HTTPStatus.BAD_REQUEST, f"Content-Type: expected application/json, not {request.mimetype}")
     try:
-        value = json.loads(_data(), parse_constant=refuse_constant)
-    except (ValueError, RecursionError) as error:
+        value = values.parse(_data())
+    except ValueError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not valid JSON") from error
     if not isinstance(value, dict):
         raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not a JSON object")
-    require_storable(value, "body")
     try:
-        return model.model_validate(value)
+        body = model.model_validate(value)
     except ValidationError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, "; ".join(_sentence(problem) for problem in error.errors())) from error
+    for name in body.model_fields_set:  # what is ignored may hold anything
+        values.require_storable(getattr(body, name), f"body.{name}", depth=1)
+    return body
 
 
 def _data() -> bytes:
@@ -139,38 +145,7 @@ def _data() -> bytes:
     return data
 
 
-def refuse_constant(name: str) -> None:
-    """NaN and Infinity are no JSON, though Python reads them. Raises ValueError."""
-    raise ValueError(name)
-
-
 def _sentence(problem: Any) -> str:
     field = ".".join(str(part) for part in problem["loc"])
     message = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
     return f"{field}: {message[0].lower()}{message[1:]}"
-
-
-def require_id(value: str, name: str) -> None:
-    """An id of any character, unless it cannot be kept. Raises a 400."""
-    require_storable(value, name)
-    try:
-        _short(value)
-    except ValueError as error:
-        raise HttpError(HTTPStatus.BAD_REQUEST, f"{name}: {error}") from error
-
-
-def require_storable(value: Any, where: str, depth: int = 0) -> None:
-    """What JSON may say but no database keeps: a 400 that says where it is, without repeating the value."""
-    if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise HttpError(HTTPStatus.BAD_REQUEST, f"{where}: holds a character that is not allowed (NUL or a lone surrogate)")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise HttpError(HTTPStatus.BAD_REQUEST, f"{where}: is a number beyond what a number can be")
-    elif isinstance(value, dict | list):
-        if depth >= MAX_DEPTH:
-            raise HttpError(HTTPStatus.BAD_REQUEST, f"{where[:MAX_DEPTH]}…: is nested more than {MAX_DEPTH} deep")
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            require_storable(key, where)
-            require_storable(item, f"{where}.{key}" if isinstance(value, dict) else f"{where}[{key}]", depth + 1)

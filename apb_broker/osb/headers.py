@@ -1,19 +1,18 @@
 """The protocol's headers: version, request identity, originating identity (OSB 2.17, "Headers")."""
 
 import base64
-import json
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, g, request
 
 from apb_broker.lifecycle.requests import Caller
-from apb_broker.osb import bodies
-from apb_broker.osb.versions import VERSION_HEADER as VERSION
-from apb_broker.osb.versions import VERSIONS
+from apb_broker.osb import versions
+from apb_broker.web import values
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
+VERSION = versions.VERSION_HEADER
 IDENTITY = "X-Broker-API-Originating-Identity"
 REQUEST_IDENTITY = "X-Broker-API-Request-Identity"
 
@@ -29,7 +28,7 @@ def register(app: Flask) -> None:
         if not version:
             status = HTTPStatus(settings.missing_version_status)
             raise HttpError(status, f"the header {VERSION} is missing: send one of {', '.join(settings.api_versions)}")
-        if version not in VERSIONS or version not in settings.api_versions:
+        if version not in versions.VERSIONS or version not in settings.api_versions:
             sentence = f"{VERSION} {version} is not served: send one of {', '.join(settings.api_versions)}"
             raise HttpError(HTTPStatus.PRECONDITION_FAILED, sentence)
         g.api_version = version
@@ -66,11 +65,11 @@ def _originating_identity(header: str | None) -> dict[str, Any] | None:
         return None
     platform, _, encoded = header.strip().partition(" ")
     try:
-        value = json.loads(base64.b64decode(encoded.strip(), validate=True), parse_constant=bodies.refuse_constant)
-    except (ValueError, RecursionError) as error:
+        value = values.parse(base64.b64decode(encoded.strip(), validate=True))
+    except ValueError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: expected a platform, a space and a base64 JSON object") from error
     if not isinstance(value, dict):
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: its value is not a JSON object")
     identity = {"platform": platform, "value": value}
-    bodies.require_storable(identity, IDENTITY)
+    values.require_storable(identity, IDENTITY)
     return identity

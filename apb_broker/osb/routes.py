@@ -24,15 +24,6 @@ POLL_SECONDS = 2
 waiting = threading.BoundedSemaphore(8)  # synchronous callers, each of which holds a thread
 
 
-@blueprint.before_request
-def check_ids() -> None:
-    """Ids of any character are taken, except what no database can hold."""
-    for name, value in (request.view_args or {}).items():
-        bodies.require_id(value, name)
-    for name, value in request.args.items():
-        bodies.require_storable(value, name)
-
-
 @blueprint.get("/catalog")
 def catalog() -> Response:
     """What is offered; 304 for a platform that has it already."""

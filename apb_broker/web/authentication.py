@@ -46,7 +46,10 @@ def _user(logins: Logins) -> str:
 
 def _login() -> Login:
     """What the request carries. Raises Wrong when that is nothing, or nothing that can be read."""
-    given = request.authorization
+    try:
+        given = request.authorization
+    except ValueError as error:  # werkzeug foresees other mistakes in a login than characters beyond ASCII
+        raise Wrong from error
     if given is not None and given.type == "basic":
         return Login(given.username or "", given.password or "")
     if given is not None and given.type == "bearer" and given.token:

@@ -66,6 +66,11 @@ def everybody(status: int = 200) -> dict[str, int]:
     return dict.fromkeys(ACTORS, status)
 
 
+def anybody_known() -> dict[str, int]:
+    """With any login that is good."""
+    return {**everybody(), "nobody": 401, "wrong password": 401}
+
+
 # What each route answers to each actor, of an instance `i1` with a binding `b1` that the owner has.
 EXPECTED = {
     ("GET", "/v2/catalog"): osb(200, 200),
@@ -88,6 +93,7 @@ EXPECTED = {
     ("POST", "/admin/v1/instances/<id:instance_id>/forget"): doing(422),
     ("GET", "/admin/v1/audit"): looking(),
     ("GET", "/metrics"): looking(),
+    ("GET", "/openapi.json"): anybody_known(),
     ("GET", "/livez"): everybody(),
     ("GET", "/readyz"): everybody(),
 }

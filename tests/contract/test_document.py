@@ -8,7 +8,8 @@ import pytest
 
 from apb_broker.catalog.config import Settings
 from apb_broker.lifecycle.outcomes import Result
-from apb_broker.osb import bodies, versions
+from apb_broker.osb import versions
+from apb_broker.web import values
 from tests import scenarios
 from tests.conftest import CONFIG
 from tests.contract import examples
@@ -92,7 +93,7 @@ def test_examples_have_a_command_and_an_answer(block: str) -> None:
 
 def test_documentation_names_limits_settings_and_newer_fields() -> None:
     """What stands in the code stands on the page."""
-    for text in (f"| {bodies.MAX_NAME_BYTES} bytes", f"| nesting of a body | {bodies.MAX_DEPTH} |"):
+    for text in (f"| {values.MAX_NAME_BYTES} bytes", f"| nesting of a body | {values.MAX_DEPTH} |"):
         assert text in DOCUMENT
     for name in ("api_versions", "missing_version_status", "deleted_operation_status", "sync_wait_seconds", "operation_deadline_seconds"):
         default = getattr(Settings(), name)

@@ -1,12 +1,14 @@
 """Provisioning: an id, a plan, parameters, and what is known of the instance at once (OSB 2.17, "Provisioning")."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from apb_broker.lifecycle import operations
 from apb_broker.lifecycle.outcomes import Result
 from tests import scenarios
+from tests.conftest import CONFIG
 from tests.contract.conftest import Platform
 
 DASHBOARD = {"dashboard_url": "http://{{ instance.host }}:{{ instance.ports.client }}/{{ instance.names.slug }}"}
@@ -189,6 +191,26 @@ def test_provision_without_room_is_422_and_leaves_nothing(box_platform: Callable
     assert (answer.status_code, "GB of memory free" in answer.json["description"]) == (422, True)
     assert platform.poll().status_code == 404
     assert platform.call("GET", "/admin/v1/instances").json["instances"] == []
+
+
+def test_provision_of_a_plan_that_is_for_others_is_403(platform_at: Callable[[str], Platform], tmp_path: Path) -> None:
+    """Provisioning: a plan may be for some organizations and spaces only; the answer says for which it is not. Nothing is begun."""
+    offered = "targets: [local], visible_to: {organizations: [shop], spaces: [lab]}}]"
+    platform = platform_at(CONFIG.format(directory=tmp_path).replace("targets: [local]}]", offered))
+    answer = platform.put()
+    assert (answer.status_code, "organization org or space space" in answer.json["description"]) == (403, True)
+    assert platform.poll().status_code == 404
+    assert platform.put(organization_guid="shop").status_code == platform.put("i2", space_guid="lab").status_code == 202
+
+
+def test_provision_beyond_a_quota_is_422(platform_at: Callable[[str], Platform], tmp_path: Path) -> None:
+    """Provisioning: the state (here: what the space has already) forbids it; the answer says which quota. Nothing is begun."""
+    platform = platform_at(CONFIG.format(directory=tmp_path) + "quotas: [{per: space, instances: 1}]\n")
+    assert platform.put().status_code == 202
+    answer = platform.put("i2")
+    assert (answer.status_code, "space space may have 1 instances" in answer.json["description"]) == (422, True)
+    assert platform.poll("i2").status_code == 404
+    assert platform.put().status_code == platform.put("i3", space_guid="other").status_code == 202
 
 
 def test_unknown_fields_are_ignored(platform: Platform) -> None:

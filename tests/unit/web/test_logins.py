@@ -74,6 +74,7 @@ def test_user_is_known_by_what_the_file_says(site, name, secret, user):
         (None, credentials.token_digest(TOKEN)),
         (None, ""),
     ],
+    ids=lambda value: "hash" if value == HASH else None,
 )
 def test_nobody_else_is_let_in(site, name, secret):
     """Another's password, a hash or digest for what it is of, a token as a password, nothing at all."""
