@@ -11,7 +11,7 @@ RUN := .venv/bin/
 PROGRAMS := $(CURDIR)/.venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites fuzz test-long test-prepare clean
+.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites fuzz bench test-long test-prepare clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ test-prepare: venv
 # Each file in one process. Not more than two: tests wait for servers and processes, with limits that an overloaded machine misses.
 suites: venv  ## the tests on real servers alone, after `make test-prepare`
 	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 2 --dist loadfile --durations 20
+
+bench: venv  ## how fast the broker answers, as a part of what a small Flask application does (3 minutes), see bench/README.md
+	$(RUN)python -m bench.osb --json build/bench.json
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
 	$(RUN)pytest -q -m "long or not long" tests --ignore=tests/unit --numprocesses 2 --dist loadfile

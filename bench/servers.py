@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy
 from flask import Flask, Response, jsonify, request
 
+from apb_broker.catalog import config as configuration
 from apb_broker.machine.state import StateDirectory
 from apb_broker.server import Server
 from apb_broker.storage.database import driver_url
@@ -51,7 +52,9 @@ class Baseline(Server):
 
     def __init__(self, state_dir: Path, listen: str, catalog: bytes) -> None:
         self._catalog = catalog
-        super().__init__(state_dir, StateDirectory(state_dir).database_url(), listen)
+        state = StateDirectory(state_dir)
+        config = configuration.load(state.config_file).model_copy(update={"listen": listen})
+        super().__init__(state_dir, state.database_url(), config)
 
     def load(self) -> Flask:
         """The application of one worker process."""

@@ -24,13 +24,13 @@ def register(app: Flask) -> None:
     def check_version() -> None:
         if not f"{request.path}/".startswith("/v2/"):
             return
-        served = ", ".join(broker().settings.api_versions)
-        version = request.headers.get(VERSION)
+        version, settings = request.headers.get(VERSION), broker().settings
         if not version:
-            status = HTTPStatus(broker().settings.missing_version_status)
-            raise HttpError(status, f"the header {VERSION} is missing: send one of {served}")
-        if version not in versions.VERSIONS or version not in broker().settings.api_versions:
-            raise HttpError(HTTPStatus.PRECONDITION_FAILED, f"{VERSION} {version} is not served: send one of {served}")
+            status = HTTPStatus(settings.missing_version_status)
+            raise HttpError(status, f"the header {VERSION} is missing: send one of {', '.join(settings.api_versions)}")
+        if version not in versions.VERSIONS or version not in settings.api_versions:
+            sentence = f"{VERSION} {version} is not served: send one of {', '.join(settings.api_versions)}"
+            raise HttpError(HTTPStatus.PRECONDITION_FAILED, sentence)
         g.api_version = version
 
     @app.after_request

@@ -1,5 +1,6 @@
 """How often logins failed lately, by where they came from: after too many, nothing from there is looked at for a while."""
 
+import functools
 import ipaddress
 import re
 import threading
@@ -13,6 +14,7 @@ MAX_PLACE_CHARACTERS = 64
 PORT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[0-9.]+))(?::[0-9]*)?")  # some proxies tell the port, too
 
 
+@functools.lru_cache(maxsize=1024)
 def place_of(address: str) -> str:
     """What is counted as one: an IPv4 address, a /64 of IPv6 (that much everybody has), else the text as it is."""
     parts = PORT.fullmatch(address)
