@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from apb_broker.admin import answers, routes
-from apb_broker.web.openapi import Answer, Link, Operation, Operations, Parameter, Schema
+from apb_broker.web.description import Answer, Link, Operation, Operations, Parameter, Schema
 
 OK, INVALID, MISSING, UNSUPPORTED = HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from apb_broker.osb import answers, bodies
 from apb_broker.osb.headers import IDENTITY, REQUEST_IDENTITY, VERSION
 from apb_broker.osb.versions import VERSIONS
-from apb_broker.web.openapi import ID, Answer, Link, Operation, Operations, Parameter
+from apb_broker.web.description import ETAG, ID, Answer, Link, Operation, Operations, Parameter
 
 HEADERS = (
     Parameter(VERSION, "The version of the protocol that the platform speaks", "header", {"enum": list(VERSIONS)}, required=True),
@@ -53,6 +53,10 @@ AFTER_BIND = (
     Link("osb.unbind", {**AT_BINDING, **IDS_OF_BODY}),
     Link("osb.bind", AT_INSTANCE, {"predecessor_binding_id": "$request.path.binding_id"}),
 )
+LAST = {
+    HTTPStatus.OK: Answer("How it stands", answers.LastOperation, headers=RETRY),
+    GONE: Answer("A removal succeeded, where the operator wants this status for it (deleted_operation_status)", answers.LastOperation),
+}
 
 
 def _osb(
@@ -67,7 +71,7 @@ def _osb(
 OPERATIONS: Operations = {
     "osb.catalog": _osb(
         {
-            HTTPStatus.OK: Answer("What is offered", answers.Catalog, links=(Link("osb.provision", {}, FIRST_OFFER),)),
+            HTTPStatus.OK: Answer("What is offered", answers.Catalog, headers=ETAG, links=(Link("osb.provision", {}, FIRST_OFFER),)),
             HTTPStatus.NOT_MODIFIED: Answer("The platform has it already (If-None-Match)"),
         },
     ),
@@ -95,9 +99,7 @@ OPERATIONS: Operations = {
         (GONE, UNSUPPORTED),
         (*NEEDED, ASYNC),
     ),
-    "osb.instance_operation": _osb(
-        {HTTPStatus.OK: Answer("How it stands", answers.LastOperation, headers=RETRY)}, (MISSING, GONE), (*HINTS, OPERATION)
-    ),
+    "osb.instance_operation": _osb(LAST, (MISSING,), (*HINTS, OPERATION)),
     "osb.bind": _osb(
         {
             HTTPStatus.OK: Answer("It exists as it was asked for", answers.MadeBinding, links=AFTER_BIND),
@@ -117,7 +119,5 @@ OPERATIONS: Operations = {
         (GONE, UNSUPPORTED),
         (*NEEDED, ASYNC),
     ),
-    "osb.binding_operation": _osb(
-        {HTTPStatus.OK: Answer("How it stands", answers.LastOperation, headers=RETRY)}, (MISSING, GONE), (*HINTS, OPERATION)
-    ),
+    "osb.binding_operation": _osb(LAST, (MISSING,), (*HINTS, OPERATION)),
 }

@@ -1,11 +1,10 @@
 """The OpenAPI 3.1 description at /openapi.json, made of what is served: paths, methods and summaries come from the application's routes,
-bodies from pydantic models, and the rest from one `Operation` per route, which each interface keeps in its `description`.
+bodies from pydantic models, and the rest from the `description` of each interface.
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -16,10 +15,9 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
 from apb_broker.web import answers
+from apb_broker.web.description import JSON, KEPT_ID, OPERATIONS, Answer, Link, Operation, Operations, Parameter
 
 VERSION = "3.1.1"
-ID: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"^[^\u0000]*$"}
-TEXT: dict[str, Any] = {"type": "string", "pattern": r"^[^\u0000]*$"}
 PATH_PARAMETERS = {
     "instance_id": "The instance. Any characters, percent-encoded, slashes too",
     "binding_id": "The binding. Any characters, percent-encoded, slashes too",
@@ -50,10 +48,8 @@ HEADERS = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "How to say who asks"},
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds"},
 }
-JSON = "application/json"
 SCHEMAS, RESPONSES, FAILED = "#/components/schemas/", "#/components/responses/", "FAILED"
 
-Schema = dict[str, Any]
 IN_PATH = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 OF_FLASK = {"HEAD", "OPTIONS"}  # methods that Flask adds to routes by itself
 INTRODUCTION = """\
@@ -62,59 +58,10 @@ The broker speaks the Open Service Broker API 2.17 below /v2 to platforms, and a
 What `parameters` a plan takes is not in this document: it differs from plan to plan and with apb.yml. The catalog (GET /v2/catalog) holds a
 JSON Schema for each plan, and requests are checked against it. Of `context` only the names that are described here are looked at.
 
+A part of the catalog (`brokers` of apb.yml) is a broker of its own: the same routes, /v2, below /brokers/NAME.
+
 Unknown fields of requests are ignored. Platforms of older versions (X-Broker-API-Version) get answers without the fields they do not know.
 """
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A query parameter or a header; those of the path are known from the route."""
-
-    name: str
-    description: str
-    where: str = "query"
-    schema: Schema = field(default_factory=lambda: TEXT)
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Link:
-    """What can be done next: the endpoint, and where its parameters and the fields of its body are found (OpenAPI runtime expressions)."""
-
-    endpoint: str
-    parameters: Mapping[str, str]
-    body: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer that is no refusal. Without a model it has no body, unless it is text of another kind."""
-
-    description: str
-    model: type[BaseModel] | None = None
-    content_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
-    links: tuple[Link, ...] = ()
-
-
-@dataclass(frozen=True)
-class Operation:
-    """What a route takes and how it answers, as far as the route itself does not say."""
-
-    answers: Mapping[HTTPStatus, Answer]
-    refusals: tuple[HTTPStatus, ...] = ()
-    parameters: tuple[Parameter, ...] = ()
-    body: type[BaseModel] | None = None
-    is_open: bool = False  # to anybody, without authentication
-
-
-Operations = Mapping[str, Operation]
-OWN: Operations = {
-    "openapi": Operation({HTTPStatus.OK: Answer("This document", answers.Description)}),
-    "health.live": Operation({HTTPStatus.OK: Answer("It does", answers.Alive)}, is_open=True),
-    "health.ready": Operation({HTTPStatus.OK: Answer("They can", answers.Ready)}, is_open=True),
-    "metrics.metrics": Operation({HTTPStatus.OK: Answer("The metrics", content_type="text/plain")}),
-}
 
 
 def register(app: Flask, described: Operations) -> None:
@@ -122,11 +69,11 @@ def register(app: Flask, described: Operations) -> None:
 
     @cache
     def text() -> str:
-        return json.dumps(document(app, {**OWN, **described}), ensure_ascii=False)
+        return json.dumps(document(app, {**OPERATIONS, **described}), ensure_ascii=False)
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        """This document."""
+        """This document, in OpenAPI 3.1."""
         response = Response(text(), mimetype="application/json")
         response.add_etag()
         response.make_conditional(request)
@@ -204,7 +151,7 @@ def _in_order(rule: Rule) -> list[str]:
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "description": PATH_PARAMETERS[name], "schema": ID}
+    return {"name": name, "in": "path", "required": True, "description": PATH_PARAMETERS[name], "schema": KEPT_ID}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from tests import boxes, scenarios
 from tests.conftest import CONFIG
+from tests.contract import description
 
 HEADERS = {
     "Authorization": "Basic " + base64.b64encode(b"admin:secret of the operator").decode(),
@@ -44,9 +45,12 @@ class Platform:
         return Platform(self.client, self.broker, self.ids, **{"X-Broker-API-Version": version})
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Any request, with the usual headers."""
+        """Any request, with the usual headers. The answer is as /openapi.json describes it."""
         headers = {name: value for name, value in {**self.headers, **kwargs.pop("headers", {})}.items() if value is not None}
-        return self.client.open(path, method=method, headers=headers, **kwargs)
+        answer = self.client.open(path, method=method, headers=headers, **kwargs)
+        if "environ_overrides" not in kwargs:  # which may say another path
+            description.of(self.client.application).check(method, path, answer)
+        return answer
 
     def catalog(self) -> Any:
         """The catalog."""

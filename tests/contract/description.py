@@ -1,12 +1,19 @@
-"""What /openapi.json says about an answer, and whether the answer is so."""
+"""What /openapi.json says about an answer, and whether the answer is so: every answer of the contract's tests is held against it."""
 
+import functools
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema
+from flask import Flask
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
+
+from apb_broker.admin import description as of_admin
+from apb_broker.osb import description as of_osb
+from apb_broker.web import description as of_web
+from apb_broker.web import openapi
 
 
 class Description:
@@ -46,5 +53,16 @@ class Description:
             errors = [f"{error.json_path}: {error.message}" for error in self._validator(reference).iter_errors(response.json)]
             assert not errors, f"{what}: {errors}"
 
+    @functools.cache  # noqa: B019 - there is one description of all tests
     def _validator(self, reference: str) -> jsonschema.Draft202012Validator:
         return jsonschema.Draft202012Validator({"$ref": f"urn:broker{reference}"}, registry=self._registry)
+
+
+_made: list[Description] = []
+
+
+def of(app: Flask) -> Description:
+    """The description of an application; all have the same."""
+    if not _made:
+        _made.append(Description(openapi.document(app, {**of_web.OPERATIONS, **of_osb.OPERATIONS, **of_admin.OPERATIONS})))
+    return _made[0]

@@ -16,6 +16,7 @@ from apb_broker.catalog import config as configuration
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.osb import bodies
 from apb_broker.osb import description as of_osb
+from apb_broker.web import description as of_web
 from apb_broker.web import openapi
 from tests import scenarios
 from tests.contract.conftest import HEADERS, Platform
@@ -39,7 +40,7 @@ def test_document_describes_every_route_and_nothing_else(platform: Platform, doc
     rules = list(platform.client.application.url_map.iter_rules())
     served = {(openapi.path(rule), method.lower()) for rule in rules for method in rule.methods or () if method not in ("HEAD", "OPTIONS")}
     assert {(path, method) for path, methods in document["paths"].items() for method in methods} == served
-    assert {*openapi.OWN, *of_osb.OPERATIONS, *of_admin.OPERATIONS} == {rule.endpoint for rule in rules}
+    assert {*of_web.OPERATIONS, *of_osb.OPERATIONS, *of_admin.OPERATIONS} == {rule.endpoint for rule in rules}
 
 
 def test_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
