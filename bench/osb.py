@@ -124,7 +124,9 @@ def compared(here: place.Place, comparison: Comparison, options: argparse.Namesp
         order = ["apb", "baseline"] if number % 2 else ["baseline", "apb"]
         for name in order:
             here.empty()
+            before = here.cpu_seconds()
             found = measured(getattr(comparison, name), options.seconds, options.connections)
+            found["cpu_ms"] = (here.cpu_seconds() - before) * 1000 / found["requests"]
             if number:
                 rounds[name].append(found)
     medians = {name: {key: statistics.median(each[key] for each in found) for key in found[0]} for name, found in rounds.items()}
@@ -134,6 +136,7 @@ def compared(here: place.Place, comparison: Comparison, options: argparse.Namesp
         "baseline_is": comparison.baseline_is,
         **medians,
         "ratio": round(statistics.median(ratios), 3),
+        "cpu_ratio": round(medians["baseline"]["cpu_ms"] / medians["apb"]["cpu_ms"], 3),
         "ratios": [round(ratio, 3) for ratio in ratios],
         "target": TARGET,
     }
@@ -170,13 +173,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def table(report: dict[str, Any]) -> str:
     """The report for people."""
-    lines = [f"{'':16}{'apb/s':>9}{'baseline/s':>12}{'ratio':>8}{'target':>8}{'p50 ms':>16}{'p99 ms':>18}   baseline"]
+    lines = [
+        f"{'':16}{'apb/s':>9}{'baseline/s':>12}{'ratio':>8}{'by CPU':>8}{'target':>8}{'p50 ms':>16}{'p99 ms':>18}{'CPU ms':>14}   baseline"
+    ]
     for found in report["results"]:
         apb, baseline = found["apb"], found["baseline"]
         halves, tails = (f"{apb[key]:.1f} / {baseline[key]:.1f}" for key in ("p50_ms", "p99_ms"))
+        cpu = f"{apb['cpu_ms']:.2f} / {baseline['cpu_ms']:.2f}"
         lines.append(
-            f"{found['name']:16}{apb['per_second']:9.0f}{baseline['per_second']:12.0f}{found['ratio']:8.2f}{found['target']:8.1f}"
-            f"{halves:>16}{tails:>18}   {found['baseline_is']}"
+            f"{found['name']:16}{apb['per_second']:9.0f}{baseline['per_second']:12.0f}{found['ratio']:8.2f}{found['cpu_ratio']:8.2f}{found['target']:8.1f}"
+            f"{halves:>16}{tails:>18}{cpu:>14}   {found['baseline_is']}"
         )
     return "\n".join([*lines, f"the load generator alone: {report['generator']['per_second']:.0f}/s"])
 
@@ -184,8 +190,8 @@ def table(report: dict[str, Any]) -> str:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bench.osb", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each side in each round")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each side in each round")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--only", nargs="+", default=["catalog", "last_operation", "accept"], help="which comparisons")
     parser.add_argument("--json", type=Path, help="write the report there instead of to stdout")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 
 from apb_broker.machine import configuration
@@ -75,6 +76,15 @@ class Place:
                 return
             time.sleep(0.05)
         raise RuntimeError(f"{' '.join(command)} does not answer: {Path(self._log.name).read_text()[-2000:]}")
+
+    def cpu_seconds(self) -> float:
+        """What all of its servers and the PostgreSQL have used of the processors. Those that are not asked anything use nothing."""
+        roots = [process.pid for process in self._processes] + [self.state.embedded().pid() or os.getpid()]
+        used = 0.0
+        for process in [found for root in map(psutil.Process, roots) for found in [root, *root.children(recursive=True)]]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used += sum(process.cpu_times()[:2])
+        return used
 
     def stop(self) -> None:
         """Ends the servers and the PostgreSQL."""
