@@ -1,6 +1,8 @@
 """The Flask application of one broker: its two interfaces, and what holds for every request."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -21,6 +23,7 @@ def create(broker: Broker, config: Config) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # a method that no route has is a 405 in JSON, this one too
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.ensure_sync = _as_it_is  # type: ignore[method-assign,assignment]
     parts = {name: replace(broker, catalog=broker.catalog.slice(part.services)) for name, part in config.brokers.items()}
     app.extensions["apb"] = {None: broker, **parts}
     requestlog.register(app)
@@ -37,3 +40,8 @@ def create(broker: Broker, config: Config) -> Flask:
     values.register(app)
     openapi.register(app, {**of_osb.OPERATIONS, **of_admin.OPERATIONS})
     return app
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    """None of ours is asynchronous; Flask would look at each, for each request."""
+    return function

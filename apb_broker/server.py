@@ -1,5 +1,6 @@
 """`apb serve`: the web processes, by gunicorn."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -41,6 +42,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "loglevel": "warning",
             "control_socket_disable": True,
             "forwarded_allow_ips": "",  # who stands behind a proxy is the application's question; the environment has no say
+            "post_worker_init": lambda _worker: gc.freeze(),  # what is there by now stays: no collection looks at it again
             "on_exit": lambda _arbiter: shutil.rmtree(self._metrics, ignore_errors=True),
             **self._tls(),
         }

@@ -29,7 +29,7 @@ def catalog() -> Response:
     """What is offered; 304 for a platform that has it already."""
     rendered = versions.rendered(broker().catalog, headers.version())
     response = Response(rendered.body, headers=rendered.headers)
-    if "If-None-Match" in request.headers:
+    if "HTTP_IF_NONE_MATCH" in request.environ:
         response.make_conditional(request)
     return response
 

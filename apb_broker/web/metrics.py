@@ -4,6 +4,7 @@ With several web processes (`apb serve`), each keeps its counts in a file of PRO
 module is imported; prometheus_client adds them up.
 """
 
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -37,10 +38,15 @@ def register(app: Flask) -> None:
 
     @app.after_request
     def count(response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule is not None else NO_ROUTE
-        method = request.method if request.url_rule is not None else NO_ROUTE  # labels are ours alone, never a stranger's
-        requests.labels(method, route, response.status_code).observe(time.perf_counter() - g.began)
+        rule = request.url_rule
+        method, route = (NO_ROUTE, NO_ROUTE) if rule is None else (request.method, rule.rule)  # ours alone, never a stranger's
+        _series(method, route, response.status_code).observe(time.perf_counter() - g.began)
         return response
+
+
+@functools.cache
+def _series(method: str, route: str, status: int) -> Histogram:
+    return requests.labels(method, route, status)
 
 
 @blueprint.get("/metrics")

@@ -22,21 +22,24 @@ def register(app: Flask) -> None:
     def begin() -> None:
         g.began = time.perf_counter()
         structlog.contextvars.clear_contextvars()
-        known = {**(request.view_args or {}), "request_id": request.headers.get(REQUEST_IDENTITY)}
-        structlog.contextvars.bind_contextvars(**{name: _short(value) for name, value in known.items() if value})
+        identity = request.headers.get(REQUEST_IDENTITY)
+        if request.view_args or identity:
+            known = {**(request.view_args or {}), "request_id": identity}
+            structlog.contextvars.bind_contextvars(**{name: _short(value) for name, value in known.items() if value})
 
     @app.after_request
     def tell(response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule is not None else None
+        asked = request._get_current_object()  # type: ignore[attr-defined]
+        route = asked.url_rule.rule if asked.url_rule is not None else None
         if route not in QUIET or response.status_code >= 400:
             log.info(
                 "request",
-                method=_short(request.method),
+                method=_short(asked.method),
                 route=route,
                 status=response.status_code,
                 seconds=round(time.perf_counter() - g.began, 4),
                 user=g.get("user"),
-                client=request.remote_addr,
+                client=asked.remote_addr,
             )
         return response
 

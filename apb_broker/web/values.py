@@ -20,7 +20,7 @@ def register(app: Flask) -> None:
     def check_ids() -> None:
         for name, value in (request.view_args or {}).items():
             require_id(value, name)
-        for name, value in request.args.items(multi=True):
+        for name, value in request.args.items(multi=True) if request.query_string else ():
             require_storable(value, name)
 
 
