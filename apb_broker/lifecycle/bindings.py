@@ -39,9 +39,7 @@ def bind(broker: Broker, request: Bind) -> Accepted:
             raise errors.RequiresApp
         if binding is not None:
             return _again(broker, unit, instance, binding, request, parameters)
-        _require_quiet(unit, instance)
-        if instance.state != "ready":
-            raise errors.Unsupported(f"instance {instance.id} is {instance.state}, so nothing can be bound to it")
+        _require_ready(unit, instance)
         return _create(broker, unit, instance, request, parameters)
 
 
@@ -92,13 +90,14 @@ def _again(broker: Broker, unit: Unit, instance: Instance, binding: Binding, req
 
 
 def repeat(broker: Broker, unit: Unit, instance: Instance, binding_id: str, kind: str, caller: Caller) -> Operation:
-    """Runs what failed on a binding again: its making or removal. The caller holds the instance's lock. Raises Busy, NotFound."""
+    """Runs what failed on a binding again. The caller holds the instance's lock. Raises Busy, NotFound, Unsupported."""
     _require_quiet(unit, instance)
     binding = unit.binding(instance.id, binding_id)
     if binding is None:
         raise errors.NotFound(f"binding {binding_id} of instance {instance.id} does not exist")
     if kind == "unbind":
         return operations.accept_unbind(broker, unit, instance, binding, caller)
+    _require_ready(unit, instance)
     binding.state = "binding"
     return operations.accept(broker, unit, "bind", instance, caller, _expiry(broker, instance), binding=binding)
 
@@ -213,6 +212,12 @@ def _metadata(binding: Binding) -> dict[str, Any]:
 def _active(unit: Unit, binding: Binding) -> Operation | None:
     operation = unit.last_operation(binding.instance_id, binding.id)
     return operation if operation is not None and operation.is_active else None
+
+
+def _require_ready(unit: Unit, instance: Instance) -> None:
+    _require_quiet(unit, instance)
+    if instance.state != "ready":
+        raise errors.Unsupported(f"instance {instance.id} is {instance.state}, so nothing can be bound to it")
 
 
 def _require_quiet(unit: Unit, instance: Instance) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apb_broker.lifecycle import operations
+from apb_broker.lifecycle import bindings, errors, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from tests import scenarios
@@ -84,3 +84,23 @@ def test_unbind_waits_for_its_own_binding_only(broker: Broker, halted: str) -> N
         assert scenarios.run(broker).operation_id == removal.operation_id
     else:
         assert removal.operation_id == work.operation_id
+
+
+def test_binding_that_failed_is_not_tried_again_on_an_instance_whose_removal_failed(broker: Broker) -> None:
+    """It was halted for the removal: asked for again it is refused, as a new one is."""
+    scenarios.ready(broker, "i1")
+    scenarios.bind(broker)
+    scenarios.deprovision(broker)
+    scenarios.run(broker, Result("failed", message="the host is down"))
+    for binding_id in ("b1", "b2"):
+        with pytest.raises(errors.Unsupported, match="is failed, so nothing can be bound to it"):
+            scenarios.bind(broker, binding_id=binding_id)
+
+
+def test_binding_that_was_never_made_is_not_found_while_it_is_removed(broker: Broker) -> None:
+    """There are no credentials yet that could be shown."""
+    scenarios.ready(broker, "i1")
+    scenarios.bind(broker)
+    scenarios.unbind(broker)
+    with pytest.raises(errors.NotFound):
+        bindings.fetch(broker, scenarios.ANN, "i1", "b1")
