@@ -23,6 +23,7 @@ LEASE_GRACE_SECONDS = 2.0  # from the lease's end to SIGKILL; takeover must wait
 UNKILLABLE_SECONDS = 30.0  # how long to wait for processes that SIGKILL does not end: in the kernel, or another user's
 
 _BUFFER_LIMIT = 1_000_000
+_CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Outbox:
@@ -97,9 +98,12 @@ class Supervisor:
     def _start_runner(self) -> int:
         reader, writer = os.pipe()
         supervisor = os.getpid()
+        # A SIGTERM before the runner has reset its signals would meet this process's handler in it, and be lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _CAUGHT)
         self._runner = os.fork()
         if self._runner == 0:
             self._be_runner(supervisor, writer)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
         os.close(writer)
         return reader
 
@@ -218,13 +222,14 @@ def _on_signal(number: int, _frame: object) -> None:
 
 
 def _catch_signals() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _CAUGHT:
         signal.signal(number, _on_signal)
 
 
 def _reset_signals() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+    for number in (*_CAUGHT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _CAUGHT)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -1,6 +1,7 @@
 """Platforms that all work on the same few instances at once, each doing whatever it likes, and what they saw."""
 
 import random
+import ssl
 import threading
 import time
 from collections import deque
@@ -48,22 +49,27 @@ class Offered:
 class Wire:
     """HTTP to the broker; every exchange is kept. Connections are not: the server closes idle ones just when they are used again."""
 
-    def __init__(self, admin: dict[str, str], clients: int) -> None:
+    def __init__(self, admin: dict[str, str]) -> None:
         self.exchanges: list[Exchange] = []
         self.operations: deque[tuple[str, str | None, str]] = deque(maxlen=200)
         self.accepted: set[str] = set()
-        self._http = httpx.Client(
-            base_url=admin["url"],
-            auth=(admin["username"], admin["password"]),
-            headers={"X-Broker-API-Version": "2.17"},
-            timeout=ANSWER_SECONDS,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=clients + 1, max_keepalive_connections=0),
-        )
+        self._of_thread = threading.local()  # a pool that threads share closes a connection under the one that reads from it
+        self._options: dict[str, Any] = {
+            "base_url": admin["url"],
+            "auth": (admin["username"], admin["password"]),
+            "headers": {"X-Broker-API-Version": "2.17"},
+            "timeout": ANSWER_SECONDS,
+            "trust_env": False,
+            "limits": httpx.Limits(max_keepalive_connections=0),
+            "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # made once; there is no TLS here
+        }
 
-    def close(self) -> None:
-        """No more requests."""
-        self._http.close()
+    @property
+    def _http(self) -> httpx.Client:
+        if not hasattr(self._of_thread, "client"):
+            self._of_thread.client = httpx.Client(**self._options)
+        found: httpx.Client = self._of_thread.client
+        return found
 
     def admin(self, path: str) -> httpx.Response:
         """The admin API."""

@@ -73,7 +73,7 @@ class Site:
 
     def load(self, offered: Offered, instances: list[str], clients: int, pace: Pace) -> tuple[Wire, list[str]]:
         """That many clients; the exchanges, and which clients got no answer."""
-        wire = Wire(self.admin, clients)
+        wire = Wire(self.admin)
         working = [Client(number, self.seed, wire, offered, instances, pace) for number in range(clients)]
         for client in working:
             client.start()

@@ -61,7 +61,7 @@ def test_redis_under_load_works_while_bound_and_is_gone_in_the_end(prepared: tup
     """The model holds for real runs too; each binding that is there works, none that is gone does; what is given back leaves nothing."""
     print(f"APB_LOAD_SEED={SEED}")
     here, made = prepared
-    redis_only = offered(Wire(here.admin, 1))
+    redis_only = offered(Wire(here.admin))
     wire, failures = here.load(redis_only, INSTANCES, CLIENTS, Pace(clock() + LONGEST_SECONDS, PAUSE_SECONDS, OPERATIONS, WEIGHTS))
     assert failures == [], here.logs()
     history = settled(here, wire)

@@ -123,7 +123,6 @@ def test_nothing_is_lost_run_twice_or_forgotten_under_load(crates: Site, tmp_pat
     assert failures == [], crates.logs()
     quiet_at = crates.settle(wire, SETTLE_SECONDS)
     history = crates.look(wire, INSTANCES, quiet_at=quiet_at, deadline_seconds=DEADLINE_SECONDS, recorded=True)
-    wire.close()
     history.save(tmp_path / "history.json")
     print(json.dumps(counted(history)))
     found = model.problems(history)

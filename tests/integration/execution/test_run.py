@@ -135,6 +135,14 @@ def test_run_frees_its_file_descriptors(job, started, helpers):
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+def test_run_canceled_at_its_very_start_ends_at_once(job, started, helpers):
+    """A cancel that is there before the runner is: its signal is not lost between the fork and the runner's own handlers."""
+    for _ in range(10):
+        run = started(job(executor="scripted", settings={"scripted": {"outcome": "hang"}}, cancel_grace_seconds=60.0))
+        run.cancel()
+        assert helpers.outcome_of(run).status == "canceled"
+
+
 def test_run_is_killed_by_close_when_its_supervisor_hangs(job, helpers):
     """A stopped supervisor is not waited for longer than the grace time and five seconds."""
     run = execution.start(job(executor="scripted", settings={"scripted": {"outcome": "hang"}}, cancel_grace_seconds=-4.0))
