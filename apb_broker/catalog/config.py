@@ -1,13 +1,12 @@
 """The operator's apb.yml: its model, and load(), which refuses whatever could not work.
 
-Owns shapes, defaults and references inside the file. Whether a named role or plan exists is catalog.py's question. Paths in the file are
-relative to it. No secret stands in the file: passwords, tokens and keys are files of their own, read when they are needed.
+Owns shapes and defaults. How a mistake is told is in mistakes.py, what the file's parts say of each other in references.py; whether a named
+role or plan exists is catalog.py's question. Paths in the file are relative to it. No secret stands in the file: passwords, tokens and keys
+are files of their own, read when they are needed.
 """
 
-import difflib
 import ipaddress
 import re
-import types
 import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,9 +26,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
-from apb_broker.catalog import credentials, secret_files
+from apb_broker.catalog import credentials, mistakes, references, secret_files
 from apb_broker.catalog.errors import ConfigError
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -337,10 +335,11 @@ def load(path: Path) -> Config:
     try:
         config = Config.model_validate({**raw, "path": path}, context={"base": path.parent})
     except ValidationError as error:
-        raise ConfigError(path, [_mistake(detail) for detail in error.errors(include_url=False)]) from error
-    mistakes = _wrong_references(config)
-    if mistakes:
-        raise ConfigError(path, mistakes)
+        raise ConfigError(
+            path, [mistakes.sentence(detail, Config, MODES, IN_WORDS) for detail in error.errors(include_url=False)]
+        ) from error
+    if wrong := references.wrong(config):
+        raise ConfigError(path, wrong)
     return config.model_copy(
         update={"targets": {name: target.model_copy(update={"name": name}) for name, target in config.targets.items()}}
     )
@@ -388,133 +387,3 @@ def _refuse_computed(path: Path, raw: dict[str, Any]) -> None:
     fields = ["path"] * ("path" in raw) + [f"targets.{name}.name" for name in named]
     if fields:
         raise ConfigError(path, [f"{field}: is unknown" for field in fields])
-
-
-def _mistake(detail: ErrorDetails) -> str:
-    """One line: field, value, what is allowed."""
-    field = ".".join(str(part) for part in _without_tags(detail["loc"]) if part != "[key]") or "the file"
-    if detail["type"] == "missing":
-        return f"{field}: is missing"
-    if detail["type"] == "union_tag_not_found":
-        return f"{field}.mode: is missing; expected {' or '.join(MODES)}"
-    if detail["type"] == "union_tag_invalid":
-        return f"{field}.mode: {_short(detail['ctx']['tag'])}: expected {' or '.join(MODES)}"
-    if detail["type"] == "extra_forbidden":
-        return f"{field}: is unknown; {_known_keys(detail['loc'])}"
-    return f"{field}: {_short(detail['input'])}: {_allowed(detail)}"
-
-
-def _allowed(detail: ErrorDetails) -> str:
-    """What would have been right."""
-    context = detail.get("ctx", {})
-    if detail["type"] == "value_error":
-        return f"expected {context['error']}"
-    if detail["type"] == "string_pattern_mismatch":
-        return f"expected {IN_WORDS[context['pattern']]}"
-    if detail["type"] == "too_short":
-        return "expected at least one"
-    return detail["msg"].removeprefix("Input ")
-
-
-def _short(value: Any) -> str:
-    text = (
-        "null"
-        if value is None
-        else repr(value)
-        if not isinstance(value, dict)
-        else f"an object with {', '.join(map(str, value)) or 'nothing'}"
-    )
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
-def _known_keys(place: tuple[int | str, ...]) -> str:
-    known = [name for name, field in _model_at(place[:-1]).model_fields.items() if not field.exclude]
-    near = difflib.get_close_matches(str(place[-1]), known, 1)
-    return f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(known)}"
-
-
-def _without_tags(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Where the mistake is in the file: pydantic adds the mode of a target after the target's name."""
-    return (*place[:2], *place[3:]) if place[:1] == ("targets",) and len(place) > 2 else place
-
-
-def _model_at(place: tuple[int | str, ...]) -> type[Model]:
-    kind: Any = Config
-    for part in place:
-        if isinstance(kind, type) and issubclass(kind, Model):
-            kind = kind.model_fields[str(part)].annotation
-        elif isinstance(kind, types.GenericAlias):
-            kind = typing.get_args(kind)[-1]  # the items of a list, the values of a dictionary
-        else:  # a target, which its mode tells apart
-            kind = MODES[str(part)]
-    if isinstance(kind, types.UnionType):  # what may be left out
-        kind = next(member for member in typing.get_args(kind) if member is not types.NoneType)
-    return typing.cast(type[Model], kind)
-
-
-def _wrong_references(config: Config) -> list[str]:
-    """What each part of the file says right by itself, but not together with the others."""
-    mistakes = [
-        *_twice("users", "name", [user.name for user in config.users]),
-        *_twice("roles", "name", [role.name for role in config.roles]),
-        *_twice("offers", "plan", [offer.plan for offer in config.offers]),
-        *_wrong_quotas(config),
-    ]
-    for index, offer in enumerate(config.offers):
-        for name in offer.targets:
-            target = config.targets.get(name)
-            if target is None:
-                known = ", ".join(config.targets) or "none"
-                mistakes.append(f"offers.{index}.targets: {name!r} is not one of the targets of this file: {known}")
-            elif target.mode != offer.mode:
-                mistakes.append(f"offers.{index}.targets: target {name!r} is of mode {target.mode}, the offer of mode {offer.mode}")
-        mistakes.extend(_twice(f"offers.{index}.targets", "", offer.targets))
-    for name, target in config.targets.items():
-        if isinstance(target, HostTarget):
-            mistakes.extend(_wrong_hosts(f"targets.{name}", target))
-    for name, part in config.brokers.items():
-        mistakes.extend(_wrong_users(f"brokers.{name}.users", part.users, config.users))
-        mistakes.extend(_twice(f"brokers.{name}.services", "", part.services))
-    return mistakes
-
-
-def _wrong_users(field: str, names: list[str], users: list[User]) -> list[str]:
-    roles = {user.name: user.roles for user in users}
-    mistakes = _twice(field, "", names)
-    for index, name in enumerate(names):
-        if name not in roles:
-            mistakes.append(f"{field}.{index}: {name!r} is not one of the users of this file: {', '.join(roles)}")
-        elif "platform" not in roles[name]:
-            mistakes.append(f"{field}.{index}: user {name!r} lacks the role platform, so it cannot call a broker")
-    return mistakes
-
-
-def _wrong_hosts(field: str, target: HostTarget) -> list[str]:
-    if target.group is not None and target.hosts:
-        return [f"{field}.group: a target has either hosts or a group"]
-    if target.group is not None and target.inventory is None:
-        return [f"{field}.inventory: is missing: it says which hosts group {target.group!r} has"]
-    if target.group is None and not target.hosts:
-        return [f"{field}.hosts: expected at least one, or the group of an inventory"]
-    return _twice(f"{field}.hosts", "name", [host.name for host in target.hosts])
-
-
-def _wrong_quotas(config: Config) -> list[str]:
-    offered, seen, mistakes = {offer.plan for offer in config.offers}, set(), []
-    for index, quota in enumerate(config.quotas):
-        if quota.plan is not None and quota.plan not in offered:
-            mistakes.append(
-                f"quotas.{index}.plan: {quota.plan!r} is not one of the offers of this file: {', '.join(sorted(offered)) or 'none'}"
-            )
-        if (key := (quota.per, quota.name, quota.plan)) in seen:
-            mistakes.append(f"quotas.{index}: there is a quota for the same already")
-        seen.add(key)
-    return mistakes
-
-
-def _twice(field: str, key: str, values: list[str]) -> list[str]:
-    return [
-        f"{field}.{index}{'.' if key else ''}{key}: {value!r} is given twice"
-        for index, value in enumerate(values)
-        if value in values[:index]
-    ]
