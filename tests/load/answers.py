@@ -98,7 +98,7 @@ def fetch(state: State, exchange: Exchange) -> bool:
         case "updating":
             return is_concurrency_error(exchange)
         case "removing" | "stuck":
-            return exchange.status == 404 or (exchange.status == 200 and shown == state.attributes)
+            return exchange.status == 404 or (exchange.status == 200 and shown in (state.attributes, state.earlier))
     return exchange.status == 404
 
 
@@ -106,8 +106,12 @@ def bind(state: State, instance: State, exchange: Exchange) -> bool:
     """PUT of a binding, while its instance is in another state."""
     if instance.name == "absent":
         return exchange.status == 404
-    if exchange.asked.get("plan") not in (None, (instance.attributes or UNKNOWN)[0]):
-        return exchange.status == 400
+    if exchange.asked.get("plan") is not None:
+        plans = [attributes[0] for attributes in (instance.attributes, instance.earlier) if attributes is not None]
+        if exchange.status == 400 and plans != [exchange.asked["plan"]] * len(plans):
+            return True
+        if exchange.asked["plan"] not in plans:
+            return False
     same = is_same_binding(state, exchange.asked.get("predecessor"), exchange.asked.get("parameters"))
     if state.name == "absent" or (state.name == "broken" and same is not False and exchange.status == 422):
         return is_refusal(exchange) if instance.name in ("broken", "stuck") else instance.name != "ready" and is_concurrency_error(exchange)

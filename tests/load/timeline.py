@@ -34,6 +34,7 @@ class State:
     operation: Operation | None = None  # in progress, or the last one
     attributes: Attributes | None = None  # what it is, as far as it exists
     desired: Attributes | None = None  # what the operation in progress makes of it
+    earlier: Attributes | None = None  # what it is until an operation has ended that is halted, but may succeed all the same
     until: float = float("inf")
 
     def may_be_seen_by(self, exchange: Exchange) -> bool:
@@ -92,7 +93,8 @@ def _accept(history: History, line: Timeline, operation: Operation) -> None:
     if before.name == "broken" and desired != before.attributes and UNKNOWN not in (desired, before.attributes):
         line.problems.append(f"{operation} tries again with {desired}, the first time it was {before.attributes}")
     attributes = desired if operation.kind in ("provision", "bind") else before.attributes
-    line.states.append(State(meanwhile, operation.created_at, accepted_by(history, operation), operation, attributes, desired))
+    earlier = line.states[-2].attributes if operation.kind == "deprovision" and before.since > operation.created_at else None
+    line.states.append(State(meanwhile, operation.created_at, accepted_by(history, operation), operation, attributes, desired, earlier))
 
 
 def _end(history: History, line: Timeline, operation: Operation) -> None:

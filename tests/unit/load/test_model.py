@@ -244,6 +244,25 @@ def test_halted_operation_and_its_removal_are_good() -> None:
     assert model.problems(made) == []
 
 
+def test_halted_update_that_succeeds_all_the_same_is_good() -> None:
+    """Its removal is accepted before it has ended: until then the instance is what it was, then what the update made of it."""
+    made = good()
+    made.exchanges += [
+        sent("update", 17, 202, "u2", asked={"parameters": {"label": "z"}}),
+        sent("deprovision", 17.2, 202, "d"),
+        sent("fetch", 17.5, 200, {"plan_id": "small", "parameters": {"label": "b", "size": 1}}),
+        sent("fetch", 18.1, 200, {"plan_id": "small", "parameters": {"label": "z", "size": 1}}),
+        polled("d", 19.5, "succeeded"),
+    ]
+    made.operations += [operation("u2", "update", 17.05, 18), operation("d", "deprovision", 17.25, 19)]
+    assert made.runs is not None
+    made.runs += [ran("u2", "update", 17.1, 17.9), ran("d", "deprovision", 18.2, 18.9)]
+    made.found["i"] = None
+    assert model.problems(made) == []
+    made.exchanges.append(sent("fetch", 18.3, 200, {"plan_id": "small", "parameters": {"label": "y", "size": 1}}))
+    assert len(model.problems(copy.deepcopy(made))) == 1
+
+
 def test_either_answer_is_right_while_a_state_changes() -> None:
     """A request that is under way when an operation ends may see it before or after."""
     for status, body in ((404, {}), (200, {"plan_id": "small", "parameters": {"label": "a", "size": 1}})):
