@@ -75,9 +75,9 @@ def _require_open(connection: Any, record: Any, _proxy: object) -> None:
 class Database:
     """One PostgreSQL database and the keys to what is sealed in it."""
 
-    def __init__(self, url: str, keyring: Keyring, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, keyring: Keyring, *, pool_size: int = 10, pool_wait_seconds: float = 30) -> None:
         # hide_parameters: an error's text must never show the values of a statement.
-        self.engine = sqlalchemy.create_engine(driver_url(url), pool_size=pool_size, hide_parameters=True)
+        self.engine = sqlalchemy.create_engine(driver_url(url), pool_size=pool_size, pool_timeout=pool_wait_seconds, hide_parameters=True)
         sqlalchemy.event.listen(self.engine, "checkout", _require_open)
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._keyring = keyring
@@ -102,6 +102,8 @@ class Database:
             if "instances_name" in str(error.orig):
                 raise errors.DuplicateName from error
             raise
+        except sqlalchemy.exc.TimeoutError as error:
+            raise errors.Unavailable("the database cannot be used now: all connections to it are in use") from error
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error, sqlalchemy.exc.OperationalError):
                 raise errors.Unavailable(f"the database cannot be used now: {type(error.orig).__name__}") from error

@@ -1,11 +1,15 @@
 """Connections that end: those of the pool are replaced before anybody notices."""
 
+import contextlib
+from pathlib import Path
+
 import psycopg
 import pytest
 from sqlalchemy import text
 
 from apb_broker.storage.database import Database, Unit
 from apb_broker.storage.errors import Unavailable
+from apb_broker.storage.sealing import Keyring
 
 
 def pid(unit: Unit) -> int:
@@ -36,3 +40,14 @@ def test_connection_that_ends_within_a_unit_is_unavailable(database: Database, d
     with pytest.raises(Unavailable), database.unit() as unit:
         end(database_url, pid(unit))
         pid(unit)
+
+
+def test_unit_without_a_free_connection_is_unavailable(database_url: str, key_file: Path) -> None:
+    """All are in use for longer than a unit waits: the platform is told to come back, not that the broker failed."""
+    database = Database(database_url, Keyring.load(key_file), pool_size=1, pool_wait_seconds=0.05)
+    with contextlib.closing(database), contextlib.ExitStack() as held:
+        for _ in range(11):  # SQLAlchemy lends ten more when it must
+            pid(held.enter_context(database.unit()))
+        refused = pytest.raises(Unavailable, match="all connections to it are in use")
+        with refused, database.unit() as unit:
+            pid(unit)
