@@ -1,7 +1,7 @@
 """What earlier runs left working on this host: their modules go on when the connection is cut, and nobody waits for them.
 
 Playbooks give each task on a remote host APB_INSTANCE and APB_EPOCH in its environment; what a supervisor starts has
-neither. Which epochs count is left to the caller.
+neither. Which epochs count is left to the caller. Processes of a container that runs here are those of another host.
 """
 
 from __future__ import annotations
@@ -60,8 +60,11 @@ def _older(slug: str, epoch: int) -> dict[int, str]:
 def _is_older(pid: int, slug: str, epoch: int) -> bool:
     try:
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        is_elsewhere = Path(f"/proc/{pid}/ns/pid").readlink() != Path("/proc/self/ns/pid").readlink()
     except OSError:
         return False  # it ended, or belongs to somebody else
+    if is_elsewhere:
+        return False
     given = dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)
     number = given.get(EPOCH.encode(), b"")
     return given.get(INSTANCE.encode()) == slug.encode() and number.isdigit() and int(number) < epoch

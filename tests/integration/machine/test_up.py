@@ -146,6 +146,13 @@ def is_gone(pid):
         return True
 
 
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""  # it has ended meanwhile
+
+
 def await_true(condition):
     end = time.monotonic() + DEADLINE_SECONDS
     while not condition():
@@ -290,7 +297,7 @@ def test_up_can_be_stopped_while_it_prepares(person, familiar):
     """Ctrl-C ends the playbook and its task, then PostgreSQL."""
     with Up(person, familiar, playbook=written(familiar, WAITS)) as up:
         up.until("preparing")
-        await_true(lambda: any(Path(f"/proc/{pid}/comm").read_text() == "sleep\n" for pid in people.pids_below(familiar)))
+        await_true(lambda: "sleep" in map(name_of, people.pids_below(familiar)))
         assert up.end(signal.SIGINT) == 0
     assert up.lines[-1] == "stopping; instances keep running"
     await_true(lambda: people.pids_below(familiar) == [])

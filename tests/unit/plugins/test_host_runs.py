@@ -57,6 +57,19 @@ def test_older_runs_of_the_instance_end_and_no_others(slug, started):
     assert all(lives(other.pid) for other in others)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a namespace of processes")
+def test_older_run_in_a_container_is_another_hosts(slug):
+    """A host may be a container on a machine that is a host too: what the container's own runs do is none of the machine's business."""
+    marks = ["env", f"APB_INSTANCE={slug}", "APB_EPOCH=4"]
+    command = ["unshare", "--pid", "--fork", "--kill-child=KILL", *marks, sys.executable, "-c", STUBBORN]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as container:
+        assert container.stdout.readline() == "up\n"
+        (inside,) = psutil.Process(container.pid).children()
+        host_runs.end_older(slug, 5)
+        assert lives(inside.pid)
+        container.kill()
+
+
 def test_older_run_ends_with_all_that_it_started(slug, started):
     """A child with a session and environment of its own is found by its parent."""
     parent, child = started(slug, 1, PARENT)
