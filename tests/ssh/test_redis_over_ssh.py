@@ -116,6 +116,7 @@ def test_paused_worker_is_fenced_off(site: Site, far: Broker) -> None:
         host.stop_next_useradd()
     made = provision(far)
     first = site.start_worker()
+    paused: list[int] = []
     try:
         for host in site.hosts:
             wait(host.hanging, 120, f"the task on {host.name}")
@@ -123,9 +124,7 @@ def test_paused_worker_is_fenced_off(site: Site, far: Broker) -> None:
         with site.worker():
             assert [ended(far, id_) for id_ in made] == [SUCCEEDED] * 2
             after = {host.name: host.state() for host in site.hosts}
-            for pid in paused:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            go_on(paused)
             wait(lambda: not execution_below(first.pid), 60, "the end of the old runs")
             assert [scenarios.state(far, id_) for id_ in made] == ["succeeded"] * 2
             wait(lambda: {host.name: host.state() for host in site.hosts} == after, 10, "that the old run has changed nothing")
@@ -133,6 +132,7 @@ def test_paused_worker_is_fenced_off(site: Site, far: Broker) -> None:
     finally:
         first.kill()
         first.wait()
+        go_on(paused)  # when the test has failed before: what is stopped does not end by itself
 
 
 def execution_below(pid: int) -> list[int]:
@@ -146,6 +146,12 @@ def pause(pid: int) -> list[int]:
     for each in found:
         os.kill(each, signal.SIGSTOP)
     return found
+
+
+def go_on(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_host_that_refuses_connections_is_tried_again(site: Site, far: Broker) -> None:
