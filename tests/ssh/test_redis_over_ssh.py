@@ -4,6 +4,7 @@ import contextlib
 import os
 import selectors
 import signal
+import uuid
 
 import pytest
 
@@ -14,7 +15,8 @@ from tests import scenarios
 from tests.e2e.machine import login, wait
 from tests.ssh.site import SUCCEEDED, Site, ended, epoch_of, job_of, slug_of
 
-IDS = ("i1", "i2")
+# Of these tests alone: the hosts began with this machine's users, among whom may be those of other tests' instances.
+IDS = (f"far-{uuid.uuid4()}", f"far-{uuid.uuid4()}")
 
 
 @pytest.fixture(autouse=True)
