@@ -41,11 +41,12 @@ class Ended:
 
 @dataclass(frozen=True)
 class Figures:
-    """What metrics show. `workers` are {name: seconds of silence}."""
+    """What metrics show. `workers` are {name: seconds of silence}; `alive` of them were heard of lately, and run `capacity` at a time."""
 
     ended: tuple[Ended, ...]
     queue: statistics.QueueState
     workers: dict[str, float]
+    alive: int
     capacity: int
 
 
@@ -58,6 +59,7 @@ def figures(broker: Broker) -> Figures:
             ended=_ended(statistics.ended(unit)),
             queue=statistics.queue(unit),
             workers={worker.owner: seconds for worker, seconds in known},
+            alive=len(alive),
             capacity=sum(worker.concurrency for worker in alive),
         )
 

@@ -8,13 +8,13 @@ from flask import Flask, Response, g, request
 
 from apb_broker.lifecycle.requests import Caller
 from apb_broker.osb import versions
-from apb_broker.web import values
+from apb_broker.web import requestlog, values
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
 VERSION = versions.VERSION_HEADER
 IDENTITY = "X-Broker-API-Originating-Identity"
-REQUEST_IDENTITY = "X-Broker-API-Request-Identity"
+REQUEST_IDENTITY = requestlog.REQUEST_IDENTITY
 
 
 def register(app: Flask) -> None:

@@ -109,11 +109,6 @@ class Database:
                 raise errors.Unavailable(f"the database cannot be used now: {type(error.orig).__name__}") from error
             raise
 
-    def ping(self) -> None:
-        """Raises Unavailable when the database does not answer."""
-        with self.unit() as unit:
-            unit.session.execute(select(1))
-
     def close(self) -> None:
         """Gives the connections back."""
         self.engine.dispose()

@@ -78,7 +78,7 @@ class Operations(Collector):
             "apb_queue_oldest_seconds", "How long the oldest queued operation has waited beyond its time", found.queue.oldest_seconds
         )
         yield GaugeMetricFamily("apb_leases_lost", "Running operations whose worker has not renewed its lease in time", found.queue.lost)
-        yield GaugeMetricFamily("apb_workers", "Workers heard of lately", sum(s < fleet.SILENT_SECONDS for s in found.workers.values()))
+        yield GaugeMetricFamily("apb_workers", "Workers heard of lately", found.alive)
         yield GaugeMetricFamily("apb_workers_capacity", "Operations that these workers run at a time", found.capacity)
         yield _gauge("apb_worker_silent_seconds", "Seconds since a worker was last heard of", found.workers, "worker")
 
