@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from apb_broker import logs
 from apb_broker.catalog import config as configuration
 from apb_broker.catalog import groups
@@ -11,8 +13,12 @@ from apb_broker.catalog.catalog import Catalog
 from apb_broker.execution import inventories
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.machine.state import StateDirectory
+from apb_broker.storage import migrate
 from apb_broker.storage.database import Database
+from apb_broker.storage.errors import Unavailable
 from apb_broker.storage.sealing import Keyring
+
+log = structlog.get_logger("apb")
 
 
 @dataclass(frozen=True)
@@ -32,4 +38,14 @@ def assemble(state_dir: Path | None = None, database_url: str | None = None) -> 
     url = database_url or state.database_url()
     os.environ.pop("DATABASE_URL", None)
     database = Database(url, Keyring.load(state.key_file))
+    _admit(database)
     return Assembled(Broker(database, Catalog.load(config), config.settings), config, url)
+
+
+def _admit(database: Database) -> None:
+    """Keys that do not fit are refused here (WrongKey); while the database does not answer, by whoever uses one."""
+    try:
+        migrate.require_current(database)
+        database.admit()
+    except Unavailable as error:
+        log.warning("keys are not checked yet", reason=str(error))

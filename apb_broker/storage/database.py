@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.orm import Session
 
-from apb_broker.storage import errors
+from apb_broker.storage import errors, keys
 from apb_broker.storage.sealing import Keyring
 from apb_broker.storage.tables import ACTIVE_STATES, Allocation, Binding, Instance, Operation, Progress, Reservation, Table
 
@@ -80,7 +80,7 @@ class Database:
         self.engine = sqlalchemy.create_engine(driver_url(url), pool_size=pool_size, pool_timeout=pool_wait_seconds, hide_parameters=True)
         sqlalchemy.event.listen(self.engine, "checkout", _require_open)
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._keyring = keyring
+        self.keyring = keyring
 
     def reading(self) -> AbstractContextManager["Unit"]:
         """A unit that only looks: without a transaction around its statements, each of which sees what is committed then.
@@ -96,7 +96,8 @@ class Database:
     @contextmanager
     def _unit(self, engine: sqlalchemy.Engine) -> Iterator["Unit"]:
         try:
-            with Session(engine, autoflush=False, expire_on_commit=False, info={"keyring": self._keyring}) as session, session.begin():
+            with Session(engine, autoflush=False, expire_on_commit=False) as session, session.begin():
+                session.info["keyring"] = keys.UnitKeys(session, self.keyring, self.admit)
                 yield Unit(session)
         except IntegrityError as error:
             if "instances_name" in str(error.orig):
@@ -108,6 +109,11 @@ class Database:
             if error.connection_invalidated or isinstance(error, sqlalchemy.exc.OperationalError):
                 raise errors.Unavailable(f"the database cannot be used now: {type(error.orig).__name__}") from error
             raise
+
+    def admit(self) -> None:
+        """Refuses a key file that does not fit what is sealed here (WrongKey), and registers the first key. Raises Unavailable."""
+        with self.unit() as unit:
+            keys.admit(unit.session, self.keyring)
 
     def close(self) -> None:
         """Gives the connections back."""

@@ -30,7 +30,8 @@ def migrate(url: str) -> None:
 def require_current(database: Database) -> None:
     """Raises Unavailable when the database lacks tables of this release. One that a later release has brought further will do."""
     with database.unit() as unit:
-        found = unit.session.scalars(sqlalchemy.text("SELECT version_num FROM alembic_version")).first()
+        has_any = unit.session.scalars(sqlalchemy.text("SELECT to_regclass('alembic_version') IS NOT NULL")).one()
+        found = unit.session.scalars(sqlalchemy.text("SELECT version_num FROM alembic_version")).first() if has_any else None
     if found is None or found < _newest():
         raise Unavailable(f"the database is at revision {found or 'none'}, this release needs {_newest()}: start it with `apb up`")
 
