@@ -1,10 +1,9 @@
 """Puts one process together: logging, configuration, keys, database and catalog of a state directory."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-
-import structlog
 
 from apb_broker import logs
 from apb_broker.catalog import config as configuration
@@ -17,8 +16,6 @@ from apb_broker.storage import migrate
 from apb_broker.storage.database import Database
 from apb_broker.storage.errors import Unavailable
 from apb_broker.storage.sealing import Keyring
-
-log = structlog.get_logger("apb")
 
 
 @dataclass(frozen=True)
@@ -43,9 +40,7 @@ def assemble(state_dir: Path | None = None, database_url: str | None = None) -> 
 
 
 def _admit(database: Database) -> None:
-    """Keys that do not fit are refused here (WrongKey); while the database does not answer, by whoever uses one."""
-    try:
+    """Refuses keys that do not fit (WrongKey). Where the database does not answer yet, /readyz and workers do later."""
+    with contextlib.suppress(Unavailable):
         migrate.require_current(database)
         database.admit()
-    except Unavailable as error:
-        log.warning("keys are not checked yet", reason=str(error))

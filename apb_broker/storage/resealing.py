@@ -92,7 +92,7 @@ def _write(session: Session, table: type[Table], row: Any, anew: dict[str, str])
 
 
 def _primary(table: type[Table]) -> list[InstrumentedAttribute[Any]]:
-    return [getattr(table, column.name) for column in table.__table__.primary_key]  # type: ignore[attr-defined]
+    return [getattr(table, column.name) for column in table.__table__.primary_key]
 
 
 def _identity(table: type[Table], row: Any) -> tuple[Any, ...]:
