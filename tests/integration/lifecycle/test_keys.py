@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from apb_broker.keyring import Keys
 from apb_broker.lifecycle import bindings, fleet, instances, keys
@@ -23,6 +24,7 @@ from apb_broker.storage import resealing, tables, workers
 from apb_broker.storage.database import Database
 from apb_broker.storage.sealing import Keyring
 from apb_broker.storage.tables import Binding, Instance, Operation
+from apb_cli.main import app
 from tests import scenarios
 
 APB = [sys.executable, "-m", "apb_cli.main", "keys"]
@@ -335,9 +337,9 @@ def test_keys_are_done_with_on_the_command_line(here: Keys, using: Broker, file:
 
     def apb(*words: str) -> Any:
         nonlocal shown
-        done = subprocess.run([*APB, *words, "--state-dir", str(file.parent), "-o", "json"], capture_output=True, text=True, timeout=60)
+        done = CliRunner().invoke(app, ["keys", *words, "--state-dir", str(file.parent), "-o", "json"])
         shown += done.stdout + done.stderr
-        return json.loads(done.stdout) if done.returncode == 0 else (done.returncode, done.stderr)
+        return json.loads(done.stdout) if done.exit_code == 0 else (done.exit_code, done.stderr)
 
     assert apb("add") == {"label": "key-1", "file": str(file)}
     listed = {one["label"]: one for one in apb("list")}
