@@ -7,7 +7,19 @@ import typer
 from typer.core import TyperGroup
 
 from apb_cli import errors
-from apb_cli.commands import authoring, bindings, configuration, instances, keys, marketplace, operating, operations, passwords, server
+from apb_cli.commands import (
+    authoring,
+    bindings,
+    configuration,
+    database,
+    instances,
+    keys,
+    marketplace,
+    operating,
+    operations,
+    passwords,
+    server,
+)
 from apb_cli.output import clean
 
 USE_PANEL = "Use services"
@@ -65,6 +77,7 @@ def _application() -> typer.Typer:
     server.register(application)
     configuration.register(application)
     keys.register(application)
+    database.register(application)
     passwords.register(application)
     authoring.register(application)
     return application
