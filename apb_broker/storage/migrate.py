@@ -48,12 +48,13 @@ def require_current(database: Database) -> None:
     """Raises Unavailable when the database lacks tables of this release. One that a later release has brought further will do."""
     with database.unit() as unit:
         found = _revision(unit.session.connection())
-    if found is None or found < _newest():
-        raise Unavailable(f"the database is at revision {found or 'none'}, this release needs {_newest()}: start it with `apb up`")
+    if found is None or found < newest():
+        raise Unavailable(f"the database is at revision {found or 'none'}, this release needs {newest()}: start it with `apb up`")
 
 
 @functools.cache
-def _newest() -> str:
+def newest() -> str:
+    """The revision of this release."""
     return max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
