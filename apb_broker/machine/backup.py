@@ -88,10 +88,10 @@ def _refuse_tables(state: StateDirectory, url: str) -> None:
 
 def _run(command: Sequence[str], url: str, **streams: Any) -> None:
     """One of PostgreSQL's programs on that database. A password reaches it in a file, never as an argument."""
-    with _connection(url) as connection:
+    with connection(url) as words:
         program = str(software.client_program(command[0]))
         done = subprocess.run(  # noqa: S603 - our own programs
-            [program, *command[1:], "--no-password", f"--dbname={connection}"], stderr=subprocess.PIPE, text=True, check=False, **streams
+            [program, *command[1:], "--no-password", f"--dbname={words}"], stderr=subprocess.PIPE, text=True, check=False, **streams
         )
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "error:" in line), "it gives no reason")
@@ -99,7 +99,7 @@ def _run(command: Sequence[str], url: str, **streams: Any) -> None:
 
 
 @contextlib.contextmanager
-def _connection(url: str) -> Iterator[str]:
+def connection(url: str) -> Iterator[str]:
     """libpq's words for a database URL, the password in a file of ours."""
     words: dict[str, Any] = conninfo.conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
     password = words.pop("password", None)

@@ -1,11 +1,15 @@
 """An earlier state of this repository as a program: its own code, roles and migrations, with the libraries that are installed."""
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
 import tarfile
 from io import BytesIO
 from pathlib import Path
+
+import httpx
 
 from tests.conftest import ROOT
 from tests.e2e.machine import Machine
@@ -48,3 +52,10 @@ class EarlierMachine(Machine):
         command = [sys.executable, "-c", f"import {module}; print({module}.__file__)"]
         done = subprocess.run(command, env=self.environment, cwd=self.cwd, capture_output=True, text=True, check=True)
         return Path(done.stdout.strip())
+
+    def _answers(self) -> bool:
+        """Early ones had no /readyz."""
+        with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
+            url = json.loads((self.state / "admin.json").read_text())["url"]
+            return httpx.get(f"{url}/readyz", trust_env=False).status_code != httpx.codes.SERVICE_UNAVAILABLE
+        return False
