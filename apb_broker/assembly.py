@@ -1,5 +1,6 @@
 """Puts one process together: logging, configuration, keys, database and catalog of a state directory."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from apb_broker.catalog.catalog import Catalog
 from apb_broker.execution import inventories
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.machine.state import StateDirectory
+from apb_broker.storage import migrate
 from apb_broker.storage.database import Database
+from apb_broker.storage.errors import Unavailable
 from apb_broker.storage.sealing import Keyring
 
 
@@ -32,4 +35,12 @@ def assemble(state_dir: Path | None = None, database_url: str | None = None) -> 
     url = database_url or state.database_url()
     os.environ.pop("DATABASE_URL", None)
     database = Database(url, Keyring.load(state.key_file))
+    _admit(database)
     return Assembled(Broker(database, Catalog.load(config), config.settings), config, url)
+
+
+def _admit(database: Database) -> None:
+    """Refuses keys that do not fit (WrongKey). Where the database does not answer yet, /readyz and workers do later."""
+    with contextlib.suppress(Unavailable):
+        migrate.require_current(database)
+        database.admit()

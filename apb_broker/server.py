@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from apb_broker import assembly
+from apb_broker import assembly, telling
 from apb_broker.catalog.config import Config, credentials_of
 from apb_broker.https import Https
 
@@ -60,6 +60,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         from apb_broker import application  # late: prometheus_client looks at the environment when it is imported
 
         assembled = assembly.assemble(self._state_dir, self._database_url)
+        telling.begin(assembled.broker)
         return application.create(assembled.broker, assembled.config)
 
 

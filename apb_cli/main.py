@@ -7,7 +7,19 @@ import typer
 from typer.core import TyperGroup
 
 from apb_cli import errors
-from apb_cli.commands import authoring, bindings, configuration, instances, marketplace, operating, operations, passwords, server
+from apb_cli.commands import (
+    authoring,
+    bindings,
+    configuration,
+    database,
+    instances,
+    keys,
+    marketplace,
+    operating,
+    operations,
+    passwords,
+    server,
+)
 from apb_cli.output import clean
 
 USE_PANEL = "Use services"
@@ -64,6 +76,8 @@ def _application() -> typer.Typer:
     operating.register(application, OPERATE_PANEL)
     server.register(application)
     configuration.register(application)
+    keys.register(application)
+    database.register(application)
     passwords.register(application)
     authoring.register(application)
     return application

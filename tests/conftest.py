@@ -15,6 +15,7 @@ import pytest
 from apb_broker.catalog import config as configuration
 from apb_broker.catalog.catalog import Catalog
 from apb_broker.lifecycle.broker import Broker
+from apb_broker.machine import keyfile
 from apb_broker.machine.postgres import EmbeddedPostgres
 from apb_broker.storage.database import Database
 from apb_broker.storage.migrate import migrate
@@ -56,23 +57,24 @@ def short_directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def database_url() -> Iterator[str]:
-    """A PostgreSQL of the suite's own, with the newest tables."""
-    with short_path() as directory:
-        server = EmbeddedPostgres(directory / "postgres", log_file=directory / "postgres.log")
-        url = server.start(lambda _sentence: None, time.sleep)
-        migrate(url)
-        yield url
-        server.stop()
-
-
-@pytest.fixture(scope="session")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file with the key for sealed columns."""
     path = tmp_path_factory.mktemp("keys") / "keys"
     path.touch(mode=0o600)
     path.write_text(f"test {base64.b64encode(os.urandom(32)).decode()}\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def database_url(key_file: Path) -> Iterator[str]:
+    """A PostgreSQL of the suite's own, with the newest tables. State directories that tests make for it get the suite's key."""
+    with short_path() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keyfile, "ensure", lambda path: None if path.exists() else shutil.copy(key_file, path))
+        server = EmbeddedPostgres(directory / "postgres", log_file=directory / "postgres.log")
+        url = server.start(lambda _sentence: None, time.sleep)
+        migrate(url)
+        yield url
+        server.stop()
 
 
 @pytest.fixture

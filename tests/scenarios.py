@@ -27,6 +27,7 @@ def empty(database: Database) -> None:
     """Takes everything out of a database of the tests' own."""
     with database.engine.begin() as connection:
         connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations, reservations, workers")
+        connection.exec_driver_sql("TRUNCATE keys, key_holders")
 
 
 def ids(broker: Broker) -> dict[str, str]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from apb_broker.lifecycle.broker import Broker
-from apb_broker.storage import migrate, statistics, workers
+from apb_broker.storage import holders, keys, migrate, statistics, workers
+from apb_broker.storage.errors import Unavailable, WrongKey
 from apb_broker.storage.tables import OperationStatistics
 
 SILENT_SECONDS = 30.0
@@ -16,7 +17,8 @@ BOUNDS = statistics.BOUNDS
 
 
 def report_alive(broker: Broker, owner: str, running: int) -> None:
-    """Notes that a worker lives, and how many operations it runs."""
+    """Notes that a worker lives, and how many operations it runs. Raises WrongKey when its keys are not the database's."""
+    report_keys(broker, "worker", owner)
     with broker.database.unit() as unit:
         workers.heard_of(unit, owner=owner, version=version("apb"), concurrency=broker.settings.concurrency, running=running)
 
@@ -25,6 +27,18 @@ def report_stopped(broker: Broker, owner: str) -> None:
     """Notes that a worker stopped in good order."""
     with broker.database.unit() as unit:
         workers.gone(unit, owner)
+        holders.gone(unit.session, kind="worker", owner=owner)
+
+
+def report_keys(broker: Broker, kind: str, owner: str) -> None:
+    """Notes which keys a process (`serve` or `worker`) has. Raises WrongKey when they are not the database's."""
+    with broker.database.unit() as unit:
+        has = keys.held(unit.session, broker.database.keyring)
+        found = keys.problems(unit.session, broker.database.keyring)
+        if not found:
+            holders.heard_of(unit.session, kind=kind, owner=owner, labels=has)
+    if found:
+        raise WrongKey("; ".join(found))
 
 
 @dataclass(frozen=True)
@@ -75,8 +89,12 @@ def _ended(rows: Sequence[OperationStatistics]) -> tuple[Ended, ...]:
 
 
 def require_current(broker: Broker) -> None:
-    """Raises Unavailable while the database does not answer, or lacks tables of this release."""
+    """Raises Unavailable while the database does not answer, lacks tables of this release, or is sealed with keys we have not got."""
     migrate.require_current(broker.database)
+    with broker.database.unit() as unit:
+        found = keys.problems(unit.session, broker.database.keyring)
+    if found:
+        raise Unavailable("the key file of this process does not fit its database; its log says why")
 
 
 def alive(broker: Broker) -> int:

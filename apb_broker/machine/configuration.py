@@ -4,23 +4,20 @@ Only what is missing is written, nothing is ever overwritten: from then on the f
 may say, and whether it is right, is left to `apb_broker.catalog.config`.
 """
 
-import base64
 import json
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
-from apb_broker.machine import files
+from apb_broker.machine import files, keyfile
 from apb_broker.machine.errors import ConfigurationError
 from apb_broker.machine.state import StateDirectory, new_password
 
 DEFAULT_LISTEN = "127.0.0.1:8780"
 DEFAULT_PORTS = "21000-21999"
 ADMIN = "admin"
-KEY_BYTES = 32
 HASHED = "$argon2id$"
 
 APB_YML = """\
@@ -56,14 +53,8 @@ def first_configuration(state: StateDirectory, listen: str | None = None, ports:
         host_and_port(chosen)
         made = APB_YML.format(listen=json.dumps(chosen), ports=json.dumps(ports or DEFAULT_PORTS), directory=json.dumps(str(state.host)))
         files.write_private(state.config_file, made)
-    ensure_key(state.key_file)
+    keyfile.ensure(state.key_file)
     _ensure_admin(state)
-
-
-def ensure_key(path: Path) -> None:
-    """Writes a key file with one new key (`label base64key`) when there is none."""
-    if not path.exists():
-        files.write_private(path, f"key-1 {base64.b64encode(os.urandom(KEY_BYTES)).decode()}\n")
 
 
 def _refuse_a_lost_key(state: StateDirectory) -> None:

@@ -31,6 +31,11 @@ def binaries(directory: Path, account: Account) -> Path:
     return target / PACKAGE / installed.name / "bin"
 
 
+def client_program(name: str) -> Path:
+    """One of PostgreSQL's programs that talk to a server, for ourselves to run. Raises DatabaseError."""
+    return _package() / f"pginstall{MAJOR}" / "bin" / name
+
+
 def remove_others(directory: Path, used: Path) -> None:
     """Removes copies of other versions, and halves of one. Only while no server runs from them."""
     for old in directory.glob("software-*"):

@@ -44,6 +44,15 @@ def migrate(url: str) -> None:
     run(url)
 
 
+def check_keys(url: str, key_file: Path) -> None:
+    """Raises WrongKey when what the database holds is sealed with other keys."""
+    from apb_broker.storage.database import Database
+    from apb_broker.storage.sealing import Keyring
+
+    with contextlib.closing(Database(url, Keyring.load(key_file))) as database:
+        database.admit()
+
+
 def roles_here(state: StateDirectory) -> list[str]:
     """The roles whose instances this machine itself is a host of. Raises PreparationError for an apb.yml that will not do."""
     from apb_broker.catalog import config as configured  # late: who only stops or asks for help does not pay for it
@@ -70,6 +79,7 @@ class Parts:
     """What `apb up` puts together; tests bring their own."""
 
     migrate: Callable[[str], None] = migrate
+    check_keys: Callable[[str, Path], None] = check_keys
     playbook: str | None = preparation.PLAYBOOK
     roles: Callable[[StateDirectory], Sequence[str]] = roles_here
     command: Callable[[str, StateDirectory], Sequence[str]] = apb_command
@@ -132,17 +142,19 @@ def run_up(
     try:
         state.create()
         with state.lock(), Signals().caught() as signals:
+            has_key = state.key_file.exists()
             configuration.first_configuration(state, listen, ports)
-            return _run(state, on_message, parts, signals)
+            return _run(state, on_message, parts, signals, has_key=has_key)
     except MachineError as error:
         on_message(str(error))
         return 1
 
 
-def _run(state: StateDirectory, say: Say, parts: Parts, signals: Signals) -> int:
+def _run(state: StateDirectory, say: Say, parts: Parts, signals: Signals, *, has_key: bool) -> int:
     with contextlib.ExitStack() as running:
         try:
             server = _start_database(state, say, parts, signals, running)
+            _check_keys(state, parts, has_key=has_key)
             _prepare(state, say, parts, signals)
             children = _start_children(state, say, parts, signals, running)
             _await_answer(state, children, signals)
@@ -173,6 +185,23 @@ def _start_database(
         say("using the operator's own database")
         state.keep_database_url(url)
     return server
+
+
+def _check_keys(state: StateDirectory, parts: Parts, *, has_key: bool) -> None:
+    """Raises DatabaseError. A key file that was made just now is not left beside a database that is sealed with another."""
+    from apb_broker.storage.errors import StorageError, WrongKey
+
+    url = state.external_database_url(parts.environment) or state.embedded().url
+    try:
+        parts.check_keys(url, state.key_file)
+    except StorageError as error:
+        if has_key or not isinstance(error, WrongKey):
+            raise DatabaseError(str(error)) from error
+        state.key_file.unlink()
+        raise DatabaseError(
+            f"there is no key file {state.key_file}, and what the database holds is sealed already:"
+            " restore the key file from its backup, or copy it from another machine of this database"
+        ) from error
 
 
 def _first_line(error: Exception, url: str) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
-from apb_broker.storage import errors, insertion
+from apb_broker.storage import errors, insertion, keys
 from apb_broker.storage.sealing import Keyring
 from apb_broker.storage.tables import ACTIVE_STATES, Binding, Instance, Operation, Progress, Reservation, Table
 
@@ -90,7 +90,7 @@ class Database:
         self.engine = sqlalchemy.create_engine(driver_url(url), pool_size=pool_size, pool_timeout=pool_wait_seconds, hide_parameters=True)
         sqlalchemy.event.listen(self.engine, "checkout", _require_open)
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._keyring = keyring
+        self.keyring = keyring
 
     def reading(self) -> AbstractContextManager["Unit"]:
         """A unit that only looks: without a transaction around its statements, each of which sees what is committed then.
@@ -107,7 +107,7 @@ class Database:
     def _unit(self, engine: sqlalchemy.Engine) -> Iterator["Unit"]:
         try:
             with engine.begin() as connection:
-                unit = Unit(connection, self._keyring)
+                unit = Unit(connection, keys.UnitKeys(connection, self.keyring, self.admit))
                 try:
                     yield unit
                     unit.flush()
@@ -123,6 +123,11 @@ class Database:
             if error.connection_invalidated or isinstance(error, sqlalchemy.exc.OperationalError):
                 raise errors.Unavailable(f"the database cannot be used now: {type(error.orig).__name__}") from error
             raise
+
+    def admit(self) -> None:
+        """Refuses a key file that does not fit what is sealed here (WrongKey), and registers the first key. Raises Unavailable."""
+        with self.unit() as unit:
+            keys.admit(unit.session, self.keyring)
 
     def close(self) -> None:
         """Gives the connections back."""
@@ -141,14 +146,14 @@ class Usage:
 class Unit:
     """What one transaction sees. Rows it returns are changed in place; the commit writes them."""
 
-    def __init__(self, connection: sqlalchemy.Connection, keyring: Keyring) -> None:
+    def __init__(self, connection: sqlalchemy.Connection, unit_keys: keys.UnitKeys) -> None:
         self._connection = connection
-        self._keyring = keyring
+        self._keys = unit_keys
 
     @functools.cached_property
     def session(self) -> Session:
         """The rows that this unit has looked up. One that only inserts needs none, which saves it a tenth of a millisecond."""
-        return Session(self._connection, autoflush=False, expire_on_commit=False, info={"keyring": self._keyring})
+        return Session(self._connection, autoflush=False, expire_on_commit=False, info={"keyring": self._keys})
 
     def close(self) -> None:
         """Lets go of the rows."""
@@ -168,7 +173,7 @@ class Unit:
         """Sets encrypted values of a row that is to be inserted, by their names; None stays None."""
         for name, value in values.items():
             column = getattr(type(row), name)
-            setattr(row, column.column, None if value is None else self._keyring.seal(value, column.place_in(row)))
+            setattr(row, column.column, None if value is None else self._keys.seal(value, column.place_in(row)))
 
     def flush(self) -> None:
         """Writes what was changed in rows now, so that what the database refuses is known here."""

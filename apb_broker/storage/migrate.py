@@ -27,16 +27,34 @@ def migrate(url: str) -> None:
         engine.dispose()
 
 
+def revision(url: str) -> str | None:
+    """How far a database is; None when it has no table of ours."""
+    engine = sqlalchemy.create_engine(driver_url(url), hide_parameters=True)
+    try:
+        with engine.connect() as connection:
+            return _revision(connection)
+    finally:
+        engine.dispose()
+
+
+def _revision(connection: sqlalchemy.Connection) -> str | None:
+    if not connection.execute(sqlalchemy.text("SELECT to_regclass('alembic_version') IS NOT NULL")).scalar_one():
+        return None
+    found: str | None = connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
 def require_current(database: Database) -> None:
     """Raises Unavailable when the database lacks tables of this release. One that a later release has brought further will do."""
     with database.unit() as unit:
-        found = unit.session.scalars(sqlalchemy.text("SELECT version_num FROM alembic_version")).first()
-    if found is None or found < _newest():
-        raise Unavailable(f"the database is at revision {found or 'none'}, this release needs {_newest()}: start it with `apb up`")
+        found = _revision(unit.session.connection())
+    if found is None or found < newest():
+        raise Unavailable(f"the database is at revision {found or 'none'}, this release needs {newest()}: start it with `apb up`")
 
 
 @functools.cache
-def _newest() -> str:
+def newest() -> str:
+    """The revision of this release."""
     return max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 

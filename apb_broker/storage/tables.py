@@ -17,7 +17,7 @@ ACTIVE_STATES = ("queued", "running")
 class Sealed:
     """A JSON value of a row, kept encrypted in the column `<name>_sealed`."""
 
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __set_name__(self, owner: type[Any], name: str) -> None:
         self.name = name
         self.column = f"{name}_sealed"
 
@@ -31,7 +31,7 @@ class Sealed:
         setattr(row, self.column, None if value is None else _keyring(row).seal(value, self.place_in(row)))
 
     def place_in(self, row: Any) -> str:
-        """What the value is tied to: the row and its column."""
+        """What the value is tied to: table, row and name."""
         return f"{row.__tablename__}/{row.place}/{self.name}"
 
 
@@ -54,6 +54,39 @@ class Table(DeclarativeBase):
 
 
 epoch_sequence = Sequence("operation_epoch", metadata=Table.metadata)
+
+
+def sealed() -> dict[type[Table], tuple[Sealed, ...]]:
+    """The sealed values of each table that has any."""
+    found = {
+        mapper.class_: tuple(value for value in vars(mapper.class_).values() if isinstance(value, Sealed))
+        for mapper in Table.registry.mappers
+    }
+    return {table: values for table, values in found.items() if values}
+
+
+class Key(Table):
+    """A key that values in this database are, were or will be sealed with; the key itself is in key files only."""
+
+    __tablename__ = "keys"
+    __table_args__ = (Index("keys_sealing", "seals", unique=True, postgresql_where=text("seals")),)
+
+    label: Mapped[str] = mapped_column(primary_key=True)
+    canary: Mapped[str]  # a known text, sealed with this key: tells whether a key file holds the same one
+    seals: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))  # one does: what is written from now on
+    seals_since: Mapped[datetime | None]
+    registered_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class KeyHolder(Table):
+    """A process that lives, as far as it was heard of, and the keys it has."""
+
+    __tablename__ = "key_holders"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)  # serve | worker
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    labels: Mapped[list[Any]]
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Instance(Table):

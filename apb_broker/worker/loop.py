@@ -51,6 +51,7 @@ class Worker:
         self._next_renewal = 0.0
         self._next_sweep = 0.0
         self._next_heartbeat = 0.0
+        self._has_told = False
         self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
@@ -59,6 +60,7 @@ class Worker:
         execution.become_subreaper()
         log.info("worker started", owner=self._owner, concurrency=self._broker.settings.concurrency)
         while not (self._stopping and not self._running):
+            self._with_database(self._tell)
             self._with_database(self._claim)
             self._wait()
             for running in list(self._running.values()):
@@ -66,7 +68,6 @@ class Worker:
                 self._with_database(lambda running=running: self._write(running))  # type: ignore[misc]
             self._with_database(self._renew)
             self._with_database(self._sweep)
-            self._with_database(self._tell)
             self._drain()
             execution.kill_orphans()
         self._with_database(lambda: fleet.report_stopped(self._broker, self._owner))
@@ -93,7 +94,8 @@ class Worker:
             time.sleep(0.2)  # everything here tries again; not in a tight loop
 
     def _claim(self) -> None:
-        while not self._stopping and len(self._running) < self._broker.settings.concurrency:
+        # Not before it is known that our keys are the database's.
+        while self._has_told and not self._stopping and len(self._running) < self._broker.settings.concurrency:
             work = operations.claim(self._broker, self._owner)
             if work is None:
                 return
@@ -172,8 +174,9 @@ class Worker:
 
     def _tell(self) -> None:
         if time.monotonic() >= self._next_heartbeat:
-            self._next_heartbeat = time.monotonic() + fleet.HEARTBEAT_SECONDS
             fleet.report_alive(self._broker, self._owner, len(self._running))
+            self._next_heartbeat = time.monotonic() + fleet.HEARTBEAT_SECONDS
+            self._has_told = True
 
     def _drain(self) -> None:
         if self._stop_at is not None and time.monotonic() > self._stop_at:

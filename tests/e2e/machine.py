@@ -59,6 +59,7 @@ class Machine:
         self.listen = f"127.0.0.1:{ports.free()}"
         self.up: subprocess.Popen[bytes] | None = None
         self.ports = port_range
+        self.cwd: Path | None = None  # of every command
 
     @property
     def instances(self) -> Path:
@@ -68,7 +69,7 @@ class Machine:
     def start(self) -> None:
         """`apb up`, until it answers."""
         with (self.state / "up.log").open("ab") as log:
-            self.up = subprocess.Popen([*APB, "up", *self._first], env=self.environment, stdout=log, stderr=log)
+            self.up = subprocess.Popen([*APB, "up", *self._first], env=self.environment, stdout=log, stderr=log, cwd=self.cwd)
         wait(lambda: self._answers() or self._died(), 120, "the start of apb up")
 
     def _answers(self) -> bool:
@@ -95,7 +96,7 @@ class Machine:
 
     def call(self, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Any apb command."""
-        return subprocess.run([*APB, *words], env=self.environment, capture_output=True, text=True, input=stdin, timeout=300)
+        return subprocess.run([*APB, *words], env=self.environment, capture_output=True, text=True, input=stdin, timeout=300, cwd=self.cwd)
 
     def apb(self, *words: str, stdin: str | None = None) -> Any:
         """An apb command that has to succeed; what it prints, as JSON."""

@@ -25,7 +25,7 @@ from tests.fuzz.messages import Message, Valid
 from tests.fuzz.sensible import BINDINGS, INSTANCES, Plans
 from tests.fuzz.workers import Workers
 
-NO_EFFECT = {"workers"}  # tables that change without any request
+NO_EFFECT = {"workers", "keys", "key_holders"}  # tables that change without any request
 BATCH = 10
 Address = tuple[str, int]
 

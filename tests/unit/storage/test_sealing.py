@@ -25,25 +25,46 @@ def key() -> str:
 def test_sealed_value_opens_in_its_place_only() -> None:
     """The place is authenticated with the value."""
     ring = Keyring({"k1": os.urandom(32)})
-    token = ring.seal({"password": "hush"}, "instances/i1/secrets")
+    token = ring.seal({"password": "hush"}, "instances/i1/secrets", "k1")
     assert "hush" not in token
     assert ring.open(token, "instances/i1/secrets") == {"password": "hush"}
     with pytest.raises(errors.WrongKey):
         ring.open(token, "instances/i2/secrets")
 
 
-def test_last_key_seals_and_earlier_ones_open(tmp_path: Path) -> None:
-    """A key is added by a line at the end; what the old one sealed still opens."""
+def test_each_key_of_the_file_opens_what_it_sealed(tmp_path: Path) -> None:
+    """The value's label says which; without that key the error names it."""
     first, second = f"k1 {key()}", f"k2 {key()}"
-    token = Keyring.load(key_file(tmp_path / "keys", first)).seal("x", "p")
+    token = Keyring.load(key_file(tmp_path / "keys", first)).seal("x", "p", "k1")
     both = Keyring.load(key_file(tmp_path / "keys", first, second))
     assert both.open(token, "p") == "x"
-    assert both.seal("x", "p").startswith("k2:")
+    assert both.open(both.reseal(token, "p", "k2"), "p") == "x"
     with pytest.raises(errors.WrongKey, match="k1"):
         Keyring.load(key_file(tmp_path / "keys", second)).open(token, "p")
 
 
-@pytest.mark.parametrize("line", ["k1", "k1 short", "k1 c2hvcnQ=", "a:b " + "A" * 44])
+def test_key_that_is_added_to_the_file_counts_at_once(tmp_path: Path) -> None:
+    """It is read when its label is met. A known label keeps its key, and a file that is being edited changes nothing."""
+    first, second = f"k1 {key()}", f"k2 {key()}"
+    ring = Keyring.load(key_file(tmp_path / "keys", first))
+    token = ring.seal("x", "p", "k1")
+    key_file(tmp_path / "keys", f"k1 {key()}", "k2 half of a")
+    assert not ring.has("k2")
+    key_file(tmp_path / "keys", f"k1 {key()}", second)
+    assert ring.has("k2")
+    assert ring.open(token, "p") == "x"
+    assert Keyring.load(key_file(tmp_path / "keys", second)).fits(ring.reseal(token, "p", "k2"), "p")
+    (tmp_path / "keys").unlink()
+    assert not ring.has("k3")
+
+
+def test_label_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    """Which of both a value is sealed with, nobody would know."""
+    with pytest.raises(errors.KeyFileError, match="line 2: there is a key 'k1' above"):
+        Keyring.load(key_file(tmp_path / "keys", f"k1 {key()}", f"k1 {key()}"))
+
+
+@pytest.mark.parametrize("line", ["k1", "k1 short", "k1 c2hvcnQ=", "a:b " + "A" * 44, "x" * 65 + " " + "A" * 44])
 def test_malformed_key_file_is_refused_without_showing_it(tmp_path: Path, line: str) -> None:
     """The message names file, line and form, never the key."""
     with pytest.raises(errors.KeyFileError, match="line 1") as caught:
