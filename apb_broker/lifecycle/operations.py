@@ -100,6 +100,7 @@ class Work:
     operation_id: str
     epoch: int
     kind: str
+    action: str  # the playbook: that of its kind, or stop, restore (lifecycle.removal)
     instance_id: str
     binding_id: str | None
     role: str
@@ -140,6 +141,7 @@ def _work(unit: Unit, operation_id: str) -> Work:
         operation_id=operation.id,
         epoch=operation.epoch,
         kind=operation.kind,
+        action=(operation.request or {}).get("action", operation.kind),
         instance_id=instance.id,
         binding_id=operation.binding_id,
         role=instance.role,
@@ -239,6 +241,8 @@ def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | N
     After a failed update or deprovision it tells whether the instance may still be used, and whether the update may be sent again.
     """
     with broker.database.reading() as unit:
+        if operation_id is None and binding_id is None and _is_gone(unit, caller, instance_id):
+            return {"kind": "deprovision", "state": "succeeded", "description": ""}  # what becomes of it since is not the platform's
         operation = None if operation_id is None else unit.standing(operation_id)
         if operation is None or (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
             operation = unit.last_operation(instance_id, binding_id)
@@ -253,6 +257,11 @@ def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | N
         if operation.state == "failed" and operation.kind == "update":
             found["update_repeatable"] = found["instance_usable"]  # each action may be run again on what it left
         return found
+
+
+def _is_gone(unit: Unit, caller: Caller, instance_id: str) -> bool:
+    instance = unit.instance(instance_id)
+    return instance is not None and owns(caller, instance) and instance.is_deleted
 
 
 def wait(broker: Broker, operation_id: str, seconds: float) -> str:
