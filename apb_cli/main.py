@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from apb_cli import errors
-from apb_cli.commands import authoring, bindings, configuration, instances, marketplace, operating, operations, passwords, server
+from apb_cli.commands import authoring, bindings, configuration, instances, keeping, marketplace, operating, operations, passwords, server
 from apb_cli.output import clean
 
 USE_PANEL = "Use services"
@@ -62,6 +62,7 @@ def _application() -> typer.Typer:
     for group in (marketplace, instances, bindings, operations):
         group.register(application, USE_PANEL)
     operating.register(application, OPERATE_PANEL)
+    keeping.register(application, OPERATE_PANEL)
     server.register(application)
     configuration.register(application)
     passwords.register(application)
