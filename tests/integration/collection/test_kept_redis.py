@@ -7,15 +7,7 @@ from pathlib import Path
 import psutil
 import redis
 
-from tests.integration.collection.conftest import await_true, ended, unsafe
-
-
-def play(instance, action, *, epoch=None, **settings):
-    """Stop or restore, with every binding of the instance to be revoked."""
-    described = instance.described(action, epoch=epoch)
-    described |= {"apb_revoked": instance.bindings, "apb_bindings": []}
-    del described["apb_action"]
-    return instance.host.play(action, {**unsafe(described), **settings})
+from tests.integration.collection.conftest import await_true, ended
 
 
 def refused(instance, binding):
@@ -54,7 +46,7 @@ def test_stopped_server_keeps_its_data_and_nothing_starts_it_but_restore(managed
     server = instance.pid()
     user = {"user": instance.user, "group": instance.user} if instance.has_user() else {}
     escaped = psutil.Popen(["sleep", "1000"], cwd=instance.home, start_new_session=True, **user)
-    stopped = play(instance, "stop")
+    stopped = instance.play("stop")
     assert stopped.code == 0, stopped.text
     assert ended(server)
     assert escaped.wait(10) == -signal.SIGKILL
@@ -66,12 +58,12 @@ def test_stopped_server_keeps_its_data_and_nothing_starts_it_but_restore(managed
     assert prepared.code == 0, prepared.text
     assert not instance.is_listening()
 
-    restored = play(instance, "restore")
+    restored = instance.play("restore")
     assert restored.code == 0, restored.text
     with instance.client("default", "generated-password") as client:
         assert client.get("kept") == "yes"
     assert all(refused(instance, binding) for binding in instance.bindings)
-    again = play(instance, "restore")
+    again = instance.play("restore")
     assert (again.code, again.changed) == (0, 0), again.text
     assert instance.play("deprovision").code == 0
 
@@ -83,14 +75,14 @@ def test_broken_server_is_stopped_and_its_accounts_go_when_it_is_restored(manage
     (instance.home / "redis.conf").write_text("no-such-setting\n")
     os.kill(server, signal.SIGKILL)
     await_true(lambda: ended(server) and not instance.is_listening())
-    stopped = play(instance, "stop", redis_answer_wait_seconds=0)
+    stopped = instance.play("stop", redis_answer_wait_seconds=0)
     assert stopped.code == 0, stopped.text
     assert not is_known_to_a_supervisor(instance)
     assert instance.bindings[0]["username"] in (instance.home / "users.acl").read_text()
-    again = play(instance, "stop", redis_answer_wait_seconds=0)
+    again = instance.play("stop", redis_answer_wait_seconds=0)
     assert (again.code, again.changed) == (0, 0), again.text
 
-    restored = play(instance, "restore")
+    restored = instance.play("restore")
     assert restored.code == 0, restored.text
     assert all(refused(instance, binding) for binding in instance.bindings)
     assert instance.play("deprovision").code == 0
@@ -100,19 +92,19 @@ def test_restore_that_fails_leaves_nothing_running(managed_host):
     """Accounts that could not be removed must not work on what is nobody's; the reason is told. Old runs are refused before all that."""
     instance = made(managed_host)
     instance.epoch = 5
-    assert play(instance, "stop").code == 0
+    assert instance.play("stop").code == 0
     binding = instance.bindings[0]
     known, binding["username"] = binding["username"], "no account is called so"
-    failed = play(instance, "restore")
+    failed = instance.play("restore")
     assert failed.code != 0
     assert "cannot be the name of an account" in failed.text
     assert not instance.is_listening()
     assert not is_known_to_a_supervisor(instance)
     binding["username"] = known
-    assert play(instance, "restore").code == 0
+    assert instance.play("restore").code == 0
     server = instance.pid()
     for action in ("stop", "restore"):
-        stray = play(instance, action, epoch=4)
+        stray = instance.play(action, epoch=4)
         assert stray.code != 0
         assert "refused: epoch 4 is older than 5" in stray.text
     assert instance.pid() == server
