@@ -93,7 +93,7 @@ class Client:
         return self.call("GET", f"/admin/v1/operations/{quote(operation_id, safe='')}/log", query=query).body
 
     def intervene(self, what: str, which: str, action: str) -> JSON:
-        """What an operator does by hand: retry or cancel of `operations`, forget of `instances`."""
+        """What an operator does by hand: retry or cancel of `operations`; protect, unprotect, restore, purge, forget of `instances`."""
         return self.call("POST", f"/admin/v1/{what}/{quote(which, safe='')}/{action}").body
 
     def audit(self, *, instance_id: str | None, limit: int) -> list[JSON]:

@@ -13,6 +13,7 @@ from apb_cli.commands import (
     configuration,
     database,
     instances,
+    keeping,
     keys,
     marketplace,
     operating,
@@ -74,6 +75,7 @@ def _application() -> typer.Typer:
     for group in (marketplace, instances, bindings, operations):
         group.register(application, USE_PANEL)
     operating.register(application, OPERATE_PANEL)
+    keeping.register(application, OPERATE_PANEL)
     server.register(application)
     configuration.register(application)
     keys.register(application)

@@ -24,10 +24,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Pending:
-    """An accepted operation: where OSB tells its state, and what it is in words, such as "provision of 'cache'"."""
+    """An accepted operation: where OSB tells its state, and what it is in words, such as "provision of 'cache'".
+
+    One that an operator asked for, and no platform knows of, has no such place.
+    """
 
     operation_id: str
-    subject_path: str
+    subject_path: str | None
     text: str
     removes: bool = False
 
@@ -62,6 +65,9 @@ def _until_succeeded(client: http.Client, out: Output, pending: Pending) -> None
 
 def _last_operation(client: http.Client, pending: Pending) -> tuple[str, str, float]:
     """State, description, and the seconds to wait before asking again."""
+    if pending.subject_path is None:
+        operation = client.operation(pending.operation_id)
+        return operation["state"], operation["error"], 1
     try:
         answer = client.call("GET", f"{pending.subject_path}/last_operation", query={"operation": pending.operation_id})
     except errors.NotFound:

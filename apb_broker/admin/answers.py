@@ -1,7 +1,9 @@
 """Bodies of answers to operators. Nothing secret is in any of them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from apb_broker.web.answers import Answer
 
@@ -66,7 +68,7 @@ class InstanceView(Answer):
     service_id: str
     plan_id: str
     mode: Literal["host", "shared"]
-    state: Literal["provisioning", "ready", "failed", "deprovisioning"]
+    state: Literal["provisioning", "ready", "failed", "deprovisioning", "kept"]
     parameters: dict[str, Any]
     connection: dict[str, Any]
     organization: str
@@ -77,6 +79,8 @@ class InstanceView(Answer):
     role: str
     role_version: str
     maintenance_version: str | None
+    protected_by: Annotated[Literal["operator", "plan"] | None, Field(description="Whose word keeps platforms from deleting it")]
+    purge_at: Annotated[datetime | None, Field(description="It was deleted and is kept until then; for its platform it is gone")]
     created_at: datetime
     updated_at: datetime
     bindings: list[BindingView]

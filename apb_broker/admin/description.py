@@ -57,6 +57,10 @@ OPERATIONS: Operations = {
     ),
     "admin.retry": Operation({OK: Answer("The operation", answers.OperationView)}, (INVALID, MISSING, UNSUPPORTED)),
     "admin.cancel": Operation({OK: Answer("The operation", answers.OperationView)}, (INVALID, MISSING, UNSUPPORTED)),
+    "admin.protect": Operation({OK: Answer("The instance", answers.InstanceView)}, (INVALID, MISSING, UNSUPPORTED)),
+    "admin.unprotect": Operation({OK: Answer("The instance", answers.InstanceView)}, (INVALID, MISSING, UNSUPPORTED)),
+    "admin.restore": Operation({OK: Answer("The operation", answers.OperationView)}, (INVALID, MISSING, UNSUPPORTED)),
+    "admin.purge": Operation({OK: Answer("The operation", answers.OperationView)}, (INVALID, MISSING, UNSUPPORTED)),
     "admin.forget": Operation({OK: Answer("What was known of it", answers.Forgotten)}, (INVALID, MISSING, UNSUPPORTED)),
     "admin.audited": Operation(
         {OK: Answer("The entries", answers.AuditEntries)},

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, g, request
 
-from apb_broker.lifecycle import audit, interventions, views
+from apb_broker.lifecycle import audit, interventions, kept, views
 from apb_broker.lifecycle.requests import Caller
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
@@ -60,6 +60,30 @@ def retry(operation_id: str) -> dict[str, Any]:
 def cancel(operation_id: str) -> dict[str, Any]:
     """Ends an operation that has not ended."""
     return interventions.cancel(broker(), _caller(), operation_id)
+
+
+@blueprint.post("/instances/<id:instance_id>/protect")
+def protect(instance_id: str) -> dict[str, Any]:
+    """Keeps platforms from deleting an instance, whatever its plan says."""
+    return interventions.protect(broker(), _caller(), instance_id, protected=True)
+
+
+@blueprint.post("/instances/<id:instance_id>/unprotect")
+def unprotect(instance_id: str) -> dict[str, Any]:
+    """Lets platforms delete an instance, whatever its plan says."""
+    return interventions.protect(broker(), _caller(), instance_id, protected=False)
+
+
+@blueprint.post("/instances/<id:instance_id>/restore")
+def restore(instance_id: str) -> dict[str, Any]:
+    """Gives an instance that was deleted and is kept back to its owner, with its data."""
+    return kept.restore(broker(), _caller(), instance_id)
+
+
+@blueprint.post("/instances/<id:instance_id>/purge")
+def purge(instance_id: str) -> dict[str, Any]:
+    """Removes an instance that was deleted and is kept for good, with its data."""
+    return kept.purge(broker(), _caller(), instance_id)
 
 
 @blueprint.post("/instances/<id:instance_id>/forget")

@@ -30,6 +30,8 @@ class Offer:
     targets: tuple[Target, ...]
     binding_expiry: BindingExpiry | None = None
     visible_to: Audience | None = None
+    deletion_protection: bool = False
+    keep_deleted_seconds: float | None = None
 
     @property
     def name(self) -> str:
@@ -91,9 +93,14 @@ class Catalog:
                 return offer
         raise NotOffered(f"plan_id: {_short(plan_id)} is not a plan of service {service.name}")
 
+    def of_plan(self, plan_id: str) -> Offer | None:
+        """What apb.yml says of this plan, also where a slice lacks it; None: it is not on offer."""
+        return next((offer for offer in (*self.offers, *self.left_out) if offer.plan.id == plan_id), None)
+
     def binding_expiry(self, plan_id: str) -> BindingExpiry | None:
         """When new bindings of this plan end; None: not by themselves, or the plan is not on offer."""
-        return next((offer.binding_expiry for offer in (*self.offers, *self.left_out) if offer.plan.id == plan_id), None)
+        offer = self.of_plan(plan_id)
+        return None if offer is None else offer.binding_expiry
 
     def target(self, name: str) -> Target:
         """The target of this name, whether or not anything is offered on it. Raises KeyError."""
@@ -127,7 +134,16 @@ def _offer(config: Config, loaded: list[described.Service], directories: dict[st
     except KeyError as error:
         raise CatalogError(f"{field}: {error.args[0]}") from error
     _refuse_mode(f"{config.path}: offers.{index}.mode: {entry.mode!r}", plan, entry.mode, directories[service.role])
-    return Offer(service, plan, entry.mode, tuple(config.targets[name] for name in entry.targets), entry.binding_expiry, entry.visible_to)
+    return Offer(
+        service,
+        plan,
+        entry.mode,
+        tuple(config.targets[name] for name in entry.targets),
+        entry.binding_expiry,
+        entry.visible_to,
+        entry.deletion_protection,
+        entry.keep_deleted_seconds,
+    )
 
 
 def _refuse_mode(field: str, plan: described.Plan, mode: str, directory: Path) -> None:

@@ -232,6 +232,15 @@ class OfferEntry(Model):
     targets: Annotated[list[str], Field(min_length=1)]
     binding_expiry: Annotated[BindingExpiry | None, Field(description="Bindings end by themselves; without it they do not")] = None
     visible_to: Annotated[Audience | None, Field(description="Who may have instances of it; without it everybody")] = None
+    deletion_protection: Annotated[
+        bool, Field(description="Platforms cannot delete instances of it before an operator says so, of each (apb unprotect)")
+    ] = False
+    keep_deleted_seconds: Annotated[
+        float | None,
+        Field(
+            gt=0, le=366 * 86400, description="How long a deleted server is kept with its data, stopped (mode host); else it goes at once"
+        ),
+    ] = None
 
 
 class BrokerSlice(Model):

@@ -23,6 +23,11 @@ def wrong(config: "Config") -> list[str]:
             elif target.mode != offer.mode:
                 mistakes.append(f"offers.{index}.targets: target {name!r} is of mode {target.mode}, the offer of mode {offer.mode}")
         mistakes.extend(_twice(f"offers.{index}.targets", "", offer.targets))
+        if offer.keep_deleted_seconds is not None and offer.mode != "host":
+            mistakes.append(
+                f"offers.{index}.keep_deleted_seconds: only servers of their own (mode host) can be stopped and kept; "
+                f"this offer is of mode {offer.mode}: leave it out"
+            )
     for name, target in config.targets.items():
         if target.mode == "host":
             mistakes.extend(_wrong_hosts(f"targets.{name}", target))

@@ -22,7 +22,7 @@ class Job:
 
     operation_id: str
     epoch: int
-    action: str  # provision | update | bind | unbind | deprovision | verify
+    action: str  # provision | update | bind | unbind | deprovision | verify | stop | restore
     playbook: str  # "apb.catalog.provision", or a path
     variables: dict[str, Any]  # the apb_* variables: every string in them reaches Ansible as unsafe, never as a template
     settings: dict[str, Any] = field(default_factory=dict)  # the operator's plain role settings: trusted, may be templates

@@ -153,7 +153,7 @@ def undo(broker: Broker, instance_id: str, binding_id: str) -> None:
     with broker.database.unit() as unit:
         unit.lock_instance(instance_id)
         instance, binding = unit.instance(instance_id), unit.binding(instance_id, binding_id)
-        if instance is None or binding is None or instance.state == "deprovisioning":
+        if instance is None or binding is None or instance.state == "deprovisioning" or instance.is_deleted:
             return
         active = _active(unit, binding)
         if active is None or active.kind == "bind":

@@ -44,6 +44,10 @@ class MaintenanceConflict(Refused):
     """The maintenance version asked for is not the catalog's: fetch the catalog again."""
 
 
+class Protected(Refused):
+    """This is protected from deletion: an operator has to lift that first."""
+
+
 class Forbidden(Refused):
     """This is not offered to whoever it is asked for."""
 

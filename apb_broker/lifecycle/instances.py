@@ -1,14 +1,13 @@
 """Instances: whether a request to provision, update or deprovision one is accepted, and what is written when it is."""
 
 import contextlib
-from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import service
 
 from apb_broker.catalog.catalog import Offer
 from apb_broker.catalog.errors import NotOffered
-from apb_broker.lifecycle import allowance, audit, errors, operations, placement, variables
+from apb_broker.lifecycle import allowance, audit, errors, kept, operations, placement, protection, removal, variables
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.ownership import instance_of, owns
 from apb_broker.lifecycle.requests import Accepted, Caller, Deprovision, Provision, Update
@@ -70,6 +69,8 @@ def _again(broker: Broker, unit: Unit, instance: Instance, request: Provision, p
     active = operations.active_on_instance(unit, instance.id)
     if active is not None and active.kind == "deprovision":
         raise errors.Busy(f"instance {instance.id} is being removed (operation {active.id})")
+    if instance.is_deleted:
+        raise kept.refusal(instance, active)
     creation = active if active is not None and active.kind == "provision" else None
     same = (instance.service_id, instance.plan_id, instance.organization, instance.space, instance.parameters) == (
         request.service_id,
@@ -88,7 +89,9 @@ def _again(broker: Broker, unit: Unit, instance: Instance, request: Provision, p
 def repeat(broker: Broker, unit: Unit, instance: Instance, kind: str, caller: Caller) -> Operation:
     """Runs what failed on the instance itself again: its provision or deprovision. The caller holds its lock. Raises Conflict."""
     if kind == "deprovision":
-        return _remove(broker, unit, instance, caller, unit.active_operations(instance.id))
+        return removal.accept(broker, unit, instance, caller)
+    if instance.is_deleted:
+        return kept.accept_restore(broker, unit, instance, caller)
     return _provision_again(broker, unit, instance, caller)
 
 
@@ -267,7 +270,7 @@ def _update_again(instance: Instance, active: Operation, plan: Any, desired: dic
 def deprovision(broker: Broker, request: Deprovision) -> Accepted:
     """Accepts a removal. Whatever is in progress is halted first; its bindings go with an instance.
 
-    Raises AsyncRequired, Gone.
+    Raises AsyncRequired, Gone, Protected.
     """
     if not request.accepts_incomplete:
         raise errors.AsyncRequired
@@ -277,27 +280,18 @@ def deprovision(broker: Broker, request: Deprovision) -> Accepted:
         if instance is None:
             raise errors.Gone(f"instance {request.instance_id} does not exist")
         active = unit.active_operations(instance.id)
-        removal = next((operation for operation in active if operation.kind == "deprovision"), None)
-        if removal is not None:
-            return Accepted(removal.id, created=False)
-        return Accepted(_remove(broker, unit, instance, request.caller, active).id, created=True)
-
-
-def _remove(broker: Broker, unit: Unit, instance: Instance, caller: Caller, active: Sequence[Operation]) -> Operation:
-    """Queues the removal behind what is in progress, all of which is halted."""
-    for operation in active:
-        operations.cancel(broker, unit, operation, "canceled: the instance is to be removed")
-    halted = next((operation for operation in active if operation.is_active), None)
-    removal = operations.accept(broker, unit, "deprovision", instance, caller, {}, waits_for=halted)
-    instance.state = "deprovisioning"
-    return removal
+        begun = next((operation for operation in active if operation.kind == "deprovision"), None)
+        if begun is not None:
+            return Accepted(begun.id, created=False)
+        protection.require_none(broker, instance)
+        return Accepted(removal.accept(broker, unit, instance, request.caller).id, created=True)
 
 
 def fetch(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:
     """What a platform may know of an instance. NotFound until it is provisioned, Busy while it is updated (OSB, "Fetching")."""
     with broker.database.unit() as unit:
         instance = _existing(unit, caller, instance_id)
-        if instance.outputs is None:  # set by the first success, empty where the role gave none
+        if not instance.was_made:
             raise errors.NotFound(f"instance {instance_id} is not provisioned")
         active = operations.active_on_instance(unit, instance_id)
         if active is not None and active.kind == "update":

@@ -1,4 +1,7 @@
-"""What an operator may do by hand: run an operation again, cancel one, forget an instance that cannot be removed."""
+"""What an operator may do by hand: run an operation again, cancel one, protect an instance, forget one that cannot be removed.
+
+What may be done with one that was deleted and is kept is in `lifecycle.kept`.
+"""
 
 from typing import Any
 
@@ -28,8 +31,7 @@ def retry(broker: Broker, caller: Caller, operation_id: str) -> dict[str, Any]:
             return views.of_operation(operation)
         if operation.state != "failed" or instance is None:
             raise errors.Unsupported(f"operation {operation_id} has {operation.state}, so there is nothing to be run again")
-        again = _again(broker, unit, instance, operation, caller)
-        return views.of_operation(_locked(unit, again.id))
+        return views.of_accepted(unit, _again(broker, unit, instance, operation, caller))
 
 
 def _again(broker: Broker, unit: Unit, instance: Instance, operation: Operation, caller: Caller) -> Operation:
@@ -69,6 +71,25 @@ def _locked(unit: Unit, operation_id: str) -> Operation:
     return operation
 
 
+def protect(broker: Broker, caller: Caller, instance_id: str, *, protected: bool) -> dict[str, Any]:
+    """Gives an instance a word of its own about deletion by its platform, whatever its plan's is. Returns the instance.
+
+    One that is kept after its deletion is not removed for good while it is protected. Raises NotFound, Unsupported.
+    """
+    with broker.database.unit() as unit:
+        unit.lock_instance(instance_id)
+        instance = unit.instance(instance_id)
+        if instance is None:
+            raise errors.NotFound(f"instance {instance_id} does not exist")
+        active = operations.active_on_instance(unit, instance_id)
+        if protected and active is not None and active.kind == "deprovision":
+            raise errors.Unsupported(f"instance {instance_id} is being removed already (operation {active.id}): cancel that first")
+        instance.deletion_protection = protected
+        unit.flush()
+        audit.note(unit, caller, "protect" if protected else "unprotect", "done", instance_id=instance_id)
+        return views.of_instance(broker, unit, instance)
+
+
 def forget(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:
     """Forgets an instance whose removal failed and cannot succeed: its host is gone for good. Nothing is run anywhere.
 
@@ -82,7 +103,8 @@ def forget(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:
             raise errors.NotFound(f"instance {instance_id} does not exist")
         last = unit.last_operation(instance_id)
         if last is None or (last.kind, last.state) != ("deprovision", "failed"):
-            raise errors.Unsupported(f"instance {instance_id} is forgotten only after its removal has failed: deprovision it first")
+            first = "purge" if instance.is_deleted else "deprovision"
+            raise errors.Unsupported(f"instance {instance_id} is forgotten only after its removal has failed: {first} it first")
         left = {"id": instance.id, "service": instance.service_name, "names": instance.names, "placement": instance.placement}
         left["ports"], left["usernames"] = instance.ports, [binding.username for binding in unit.bindings(instance_id)]
         unit.delete(instance)

@@ -36,7 +36,7 @@ def accept(
 ) -> Operation:
     """Queues work in the unit that decided it, so that both exist or neither, together with new `rows` that it is about.
 
-    The caller holds the instance's lock, or has a new one among the rows.
+    The caller holds the instance's lock, or has a new one among the rows. What is returned is what was inserted: look it up to change it.
     """
     operation = Operation(
         id=str(uuid.uuid4()),
@@ -104,6 +104,7 @@ class Work:
     operation_id: str
     epoch: int
     kind: str
+    action: str  # the playbook: that of its kind, or stop, restore (lifecycle.removal)
     instance_id: str
     binding_id: str | None
     role: str
@@ -144,6 +145,7 @@ def _work(unit: Unit, operation_id: str) -> Work:
         operation_id=operation.id,
         epoch=operation.epoch,
         kind=operation.kind,
+        action=(operation.request or {}).get("action", operation.kind),
         instance_id=instance.id,
         binding_id=operation.binding_id,
         role=instance.role,
@@ -243,6 +245,8 @@ def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | N
     After a failed update or deprovision it tells whether the instance may still be used, and whether the update may be sent again.
     """
     with broker.database.reading() as unit:
+        if operation_id is None and binding_id is None and _is_gone(unit, caller, instance_id):
+            return {"kind": "deprovision", "state": "succeeded", "description": ""}  # what becomes of it since is not the platform's
         operation = None if operation_id is None else unit.standing(operation_id)
         if operation is None or (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
             operation = unit.last_operation(instance_id, binding_id)
@@ -257,6 +261,11 @@ def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | N
         if operation.state == "failed" and operation.kind == "update":
             found["update_repeatable"] = found["instance_usable"]  # each action may be run again on what it left
         return found
+
+
+def _is_gone(unit: Unit, caller: Caller, instance_id: str) -> bool:
+    instance = unit.instance(instance_id)
+    return instance is not None and owns(caller, instance) and instance.is_deleted
 
 
 def wait(broker: Broker, operation_id: str, seconds: float) -> str:

@@ -13,6 +13,8 @@ from apb_broker.storage import queue
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Binding, Instance, Operation
 
+SPARED_SECONDS = 86400  # at least, for whoever restores a kept instance, or halts its removal
+
 
 @dataclass(frozen=True)
 class Result:
@@ -43,7 +45,16 @@ def _provision(unit: Unit, operation: Operation, instance: Instance, result: Res
     error = error or _keep(operation, instance, result)
     if instance.state == "provisioning":  # not when a removal was accepted meanwhile
         instance.state = "failed" if error else "ready"
+        if instance.is_deleted and not error:
+            _give_back(unit, instance)
     return error
+
+
+def _give_back(unit: Unit, instance: Instance) -> None:
+    """A kept instance is its owner's again, without the accounts of its former bindings."""
+    instance.purge_at = None
+    for binding in unit.bindings(instance.id):
+        unit.delete(binding)
 
 
 def _update(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
@@ -55,7 +66,7 @@ def _update(unit: Unit, operation: Operation, instance: Instance, result: Result
 
 def _keep(operation: Operation, instance: Instance, result: Result) -> str:
     """Desired values become the instance's only here, on success. Returns why they do not, or ""."""
-    plan = service.plan_from_snapshot(operation.request.get("plan", instance.plan_snapshot))
+    plan = service.plan_from_snapshot(operation.request.get("plan") or instance.plan_snapshot)
     published = result.published.get("connection", {})
     try:
         service.check_late(plan, published)
@@ -75,11 +86,29 @@ def _keep(operation: Operation, instance: Instance, result: Result) -> str:
 
 
 def _deprovision(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
+    keep_seconds = operation.request.get("keep_seconds")
     if error:
         instance.state = "failed"
-    else:
+        if instance.is_deleted and operation.started_at is None:  # nobody has touched it
+            spare(unit, instance)
+    elif keep_seconds is None:
         unit.delete(instance)
+    else:
+        _set_aside(unit, instance, keep_seconds)
     return error
+
+
+def _set_aside(unit: Unit, instance: Instance, seconds: float) -> None:
+    """From now on it is gone for its platform, and its bindings are accounts that are to be gone when it comes back."""
+    instance.state, instance.purge_at = "kept", unit.now() + timedelta(seconds=seconds)
+    for binding in unit.bindings(instance.id):
+        binding.state = "unbinding"
+
+
+def spare(unit: Unit, instance: Instance) -> None:
+    """Puts off the end of a kept instance that an operator is busy with."""
+    soonest = unit.now() + timedelta(seconds=SPARED_SECONDS)
+    instance.purge_at = soonest if instance.purge_at is None else max(instance.purge_at, soonest)
 
 
 def _bind(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:

@@ -11,6 +11,6 @@ def owns(caller: Caller, row: Instance | Operation) -> bool:
 
 
 def instance_of(unit: Unit, caller: Caller, instance_id: str) -> Instance | None:
-    """The caller's instance of that id."""
+    """The caller's instance of that id. One that was deleted and is kept is nobody's."""
     found = unit.instance(instance_id)
-    return found if found is not None and owns(caller, found) else None
+    return found if found is not None and owns(caller, found) and not found.is_deleted else None

@@ -13,7 +13,7 @@ def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding
     """All variables of one run. They hold secrets and tenants' values: never templates, never logged."""
     asked = operation.request or {}
     desired = asked.get("parameters", instance.parameters) or {}
-    plan_name = asked.get("plan", {}).get("name", instance.plan_name)
+    plan_name = (asked.get("plan") or {}).get("name", instance.plan_name)
     made: dict[str, Any] = {
         "apb_action": operation.kind,
         "apb_mode": instance.mode,
@@ -29,6 +29,9 @@ def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding
         made["apb_binding"] = _binding(binding)
     if operation.kind == "update":
         made["apb_previous"] = {"parameters": instance.parameters, "plan": instance.plan_name}
+    if "action" in asked:  # stop, restore: no account stays, and the playbook itself says as what it includes the role's files
+        made |= {"apb_bindings": [], "apb_revoked": [_binding(row) for row in unit.bindings(instance.id)]}
+        del made["apb_action"]
     return made
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import service
 
-from apb_broker.lifecycle import errors
+from apb_broker.lifecycle import errors, protection
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Binding, Instance, Operation
@@ -17,7 +17,7 @@ LOG_POLL_SECONDS = 0.2
 def instances(broker: Broker, *, name: str | None, space: str | None) -> list[dict[str, Any]]:
     """All instances, or those of a name and space."""
     with broker.database.unit() as unit:
-        return [_instance(unit, row) for row in unit.instances(name=name, space=space)]
+        return [of_instance(broker, unit, row) for row in unit.instances(name=name, space=space)]
 
 
 def instance(broker: Broker, instance_id: str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def instance(broker: Broker, instance_id: str) -> dict[str, Any]:
         row = unit.instance(instance_id)
         if row is None:
             raise errors.NotFound(f"instance {instance_id} does not exist")
-        return _instance(unit, row)
+        return of_instance(broker, unit, row)
 
 
 def operations(broker: Broker, *, instance_id: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
@@ -39,6 +39,11 @@ def operation(broker: Broker, operation_id: str) -> dict[str, Any]:
     """One operation. Raises NotFound."""
     with broker.database.unit() as unit:
         return of_operation(_find(unit, operation_id))
+
+
+def of_accepted(unit: Unit, operation: Operation) -> dict[str, Any]:
+    """One that was accepted in this unit, as the database has it."""
+    return of_operation(_find(unit, operation.id))
 
 
 def log(broker: Broker, operation_id: str, *, after: int, wait_seconds: float) -> dict[str, Any]:
@@ -60,7 +65,8 @@ def _find(unit: Unit, operation_id: str) -> Operation:
     return row
 
 
-def _instance(unit: Unit, row: Instance) -> dict[str, Any]:
+def of_instance(broker: Broker, unit: Unit, row: Instance) -> dict[str, Any]:
+    """An instance as operators see it."""
     plan = service.plan_from_snapshot(row.plan_snapshot)
     last = unit.last_operation(row.id)
     return {
@@ -82,6 +88,8 @@ def _instance(unit: Unit, row: Instance) -> dict[str, Any]:
         "role": row.role,
         "role_version": row.role_version,
         "maintenance_version": plan.maintenance.get("version"),
+        "protected_by": protection.of(broker, row),
+        "purge_at": _time(row.purge_at),
         "created_at": _time(row.created_at),
         "updated_at": _time(row.updated_at),
         "bindings": [_binding(plan, binding) for binding in unit.bindings(row.id)],

@@ -221,6 +221,24 @@ class Unit:
             .limit(100)
         ).all()
 
+    def instances_to_purge(self, *, retry_seconds: float, only: str | None = None) -> Sequence[Instance]:
+        """Those that were deleted, whose time of being kept is over: where a removal failed, only after a while.
+
+        What the operator protects stays. With `only` it looks at that instance alone.
+        """
+        now, waited = func.now(), func.now() - timedelta(seconds=retry_seconds)
+        return self.session.scalars(
+            select(Instance)
+            .where(
+                sqlalchemy.true() if only is None else Instance.id == only,
+                Instance.purge_at <= now,
+                Instance.deletion_protection.is_not(True),
+                sqlalchemy.or_(Instance.state == "kept", sqlalchemy.and_(Instance.state == "failed", Instance.updated_at < waited)),
+            )
+            .order_by(Instance.purge_at)
+            .limit(100)
+        ).all()
+
     def now(self) -> datetime:
         """The time of this transaction, by the database's clock."""
         return self.session.scalars(select(func.now())).one()
@@ -257,6 +275,20 @@ class Unit:
         return self.session.scalars(
             select(Operation)
             .where(Operation.instance_id == instance_id, Operation.binding_id.is_not_distinct_from(binding_id))
+            .order_by(Operation.sequence.desc())
+            .limit(1)
+        ).first()
+
+    def last_begun(self, instance_id: str, kind: str) -> Operation | None:
+        """The newest operation of that kind on the instance that a worker has begun."""
+        return self.session.scalars(
+            select(Operation)
+            .where(
+                Operation.instance_id == instance_id,
+                Operation.binding_id.is_(None),
+                Operation.kind == kind,
+                Operation.started_at.is_not(None),
+            )
             .order_by(Operation.sequence.desc())
             .limit(1)
         ).first()

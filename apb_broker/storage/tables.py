@@ -98,6 +98,7 @@ class Instance(Table):
         Index("instances_name", "organization", "space", "name", unique=True, postgresql_where=text("platform = 'apb'")),
         Index("instances_space", "space", "name"),
         Index("instances_organization", "organization", "plan_id"),
+        Index("instances_purge", "purge_at", postgresql_where=text("purge_at IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -116,12 +117,14 @@ class Instance(Table):
     role: Mapped[str]
     role_version: Mapped[str]
     mode: Mapped[str]
-    state: Mapped[str]  # provisioning | ready | failed | deprovisioning
+    state: Mapped[str]  # provisioning | ready | failed | deprovisioning | kept
     names: Mapped[dict[str, Any]]
     placement: Mapped[dict[str, Any]]
     ports: Mapped[dict[str, Any]]
     connection: Mapped[dict[str, Any]]
     dashboard_url: Mapped[str | None]
+    deletion_protection: Mapped[bool | None]  # the operator's own word about it; None: the plan's counts
+    purge_at: Mapped[datetime | None]  # of one that was deleted and is kept: when it is removed for good
     parameters_sealed: Mapped[str | None]
     secrets_sealed: Mapped[str | None]
     outputs_sealed: Mapped[str | None]
@@ -136,6 +139,16 @@ class Instance(Table):
     def place(self) -> str:
         """What ties sealed values to this row."""
         return self.id
+
+    @property
+    def was_made(self) -> bool:
+        """Whether it was ever provisioned: there may be data in it."""
+        return self.outputs_sealed is not None  # set by the first success, empty where the role gave none
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is gone for its platform: what there still is of it is between the operator and us."""
+        return self.purge_at is not None
 
 
 class Binding(Table):

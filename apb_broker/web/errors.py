@@ -37,6 +37,7 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str | None]] = {
     errors.RequiresApp: (HTTPStatus.UNPROCESSABLE_ENTITY, "RequiresApp"),
     errors.MaintenanceConflict: (HTTPStatus.UNPROCESSABLE_ENTITY, "MaintenanceInfoConflict"),
     errors.Unsupported: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
+    errors.Protected: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.Forbidden: (HTTPStatus.FORBIDDEN, None),
     errors.QuotaReached: (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     errors.NoCapacity: (HTTPStatus.UNPROCESSABLE_ENTITY, None),

@@ -23,8 +23,8 @@ def build(broker: Broker, work: Work) -> execution.Job:
     return execution.Job(
         operation_id=work.operation_id,
         epoch=work.epoch,
-        action=work.kind,
-        playbook=f"apb.catalog.{work.kind}",
+        action=work.action,
+        playbook=f"apb.catalog.{work.action}",
         variables={**work.variables, **({"apb_server": server} if server else {})},
         settings=broker.catalog.settings(work.role, work.target),
         inventory=inventory(target),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from apb_broker import execution
-from apb_broker.lifecycle import bindings, fleet, operations
+from apb_broker.lifecycle import bindings, fleet, kept, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 from apb_broker.lifecycle.outcomes import Result
@@ -171,6 +171,7 @@ class Worker:
             self._next_sweep = time.monotonic() + POLL_SECONDS
             operations.sweep(self._broker)
             bindings.unbind_expired(self._broker)
+            kept.purge_due(self._broker)
 
     def _tell(self) -> None:
         if time.monotonic() >= self._next_heartbeat:

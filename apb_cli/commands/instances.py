@@ -1,5 +1,6 @@
 """`apb provision`, `update`, `deprovision`, `instances`."""
 
+import contextlib
 import uuid
 from typing import Annotated, Any
 
@@ -104,11 +105,31 @@ def deprovision(session: Session, name: Name, yes: confirmation.Yes = False, spa
     """Remove an instance with its data and its bindings."""
     instance = names.instance(session.client, name, space)
     label = names.label(instance)
+    if instance.get("purge_at"):
+        raise errors.Refused(f"'{label}' was deleted already. {_ways_out(instance)}")
     bindings = len(instance["bindings"])
     also = f" and its {bindings} binding{'s' if bindings > 1 else ''}" if bindings else ""
     confirmation.require(f"Remove '{label}' with its data{also}?", yes=yes, otherwise="nothing is removed")
     path = session.client.instance_path(instance["id"])
     removal.carry_out(session, instance, path, f"deprovision of '{label}'", f"'{label}' is removed", no_wait=no_wait)
+    if not no_wait:
+        _tell_kept(session, instance["id"])
+
+
+def _tell_kept(session: Session, instance_id: str) -> None:
+    """Where the operator has deleted instances kept, that it is not gone for good yet."""
+    with contextlib.suppress(errors.NotFound):
+        found = session.client.instance(instance_id)
+        if found.get("purge_at"):
+            session.out.progress(_ways_out(found))
+
+
+def _ways_out(kept: dict[str, Any]) -> str:
+    label = names.label(kept)
+    return (
+        f"Its server and data are kept until {output.moment(kept['purge_at'])}: "
+        f"`apb restore-instance {label}` brings it back, `apb purge {label}` removes it for good"
+    )
 
 
 def instances(
@@ -133,7 +154,7 @@ def _show_all(out: output.Output, found: list[dict[str, Any]]) -> None:
             one["space"],
             one["service"],
             one["plan"],
-            one["state"],
+            _state(one),
             output.endpoint(one["connection"]),
             len(one["bindings"]),
             output.moment(one["created_at"]),
@@ -144,6 +165,11 @@ def _show_all(out: output.Output, found: list[dict[str, Any]]) -> None:
     out.table(headings, rows, empty="there are no instances; `apb marketplace` shows what can be had")
 
 
+def _state(one: dict[str, Any]) -> str:
+    state = f"{one['state']} until {output.moment(one['purge_at'])}" if one["state"] == "kept" else str(one["state"])
+    return f"{state}, protected" if one.get("protected_by") else state
+
+
 def _show_one(out: output.Output, one: dict[str, Any]) -> None:
     last = one.get("operation") or {}
     out.fields(
@@ -151,6 +177,8 @@ def _show_one(out: output.Output, one: dict[str, Any]) -> None:
             **{key: one.get(key) for key in ("name", "id", "space", "organization", "platform", "service", "plan", "mode", "state")},
             **{f"connection {key}": value for key, value in (one.get("connection") or {}).items()},
             **{f"parameter {key}": value for key, value in (one.get("parameters") or {}).items()},
+            "protected by": one.get("protected_by"),
+            "kept until": output.moment(one.get("purge_at")),
             "requested by": one.get("requested_by"),
             "created": output.moment(one.get("created_at")),
             "updated": output.moment(one.get("updated_at")),

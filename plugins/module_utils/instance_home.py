@@ -26,7 +26,7 @@ SPEC = dict(
     slug=dict(type="str", required=True),
     epoch=dict(type="int", required=True),
     ports=dict(type="list", elements="int", default=[]),
-    state=dict(type="str", choices=["present", "claimed", "absent"], default="present"),
+    state=dict(type="str", choices=["present", "claimed", "stopped", "absent"], default="present"),
 )
 MODE = 0o700
 
@@ -73,7 +73,7 @@ def _name(uid: int) -> str:
 
 
 def _wanted(layout: host_layout.Layout, state: str, before: dict) -> dict:
-    if state == "claimed":
+    if state in ("claimed", "stopped"):
         return before
     if state == "absent":
         return {"directory": None, "user": None}
@@ -117,13 +117,19 @@ def _leave(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
     """Claimed: the fence knows the epoch, and that is all."""
 
 
-def _remove(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
+def _stop(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
     if check_mode:
         return
     if not host_layout.is_root():
         host_processes.end_all_in(layout.home)
     elif system_users.exists(layout.user):
         host_processes.end_all_of_user(pwd.getpwnam(layout.user).pw_uid)
+
+
+def _remove(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
+    _stop(layout, params, check_mode)
+    if check_mode:
+        return
     # Before the user: its id may be given to another user, who must not find files here.
     if layout.home.exists():
         shutil.rmtree(layout.home)
@@ -132,4 +138,4 @@ def _remove(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
     instance_fence.prune(layout.fences, layout.home.parent)
 
 
-_WORK = {"present": _make, "claimed": _leave, "absent": _remove}
+_WORK = {"present": _make, "claimed": _leave, "stopped": _stop, "absent": _remove}

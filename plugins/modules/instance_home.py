@@ -40,9 +40,9 @@ options:
   state:
     description:
       - V(present) makes directory and user, V(absent) removes both.
-      - V(claimed) only refuses or remembers the epoch.
+      - V(claimed) only refuses or remembers the epoch, V(stopped) also ends all processes of the instance.
     type: str
-    choices: [present, claimed, absent]
+    choices: [present, claimed, stopped, absent]
     default: present
 """
 

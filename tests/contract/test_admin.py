@@ -3,6 +3,7 @@
 import base64
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from apb_broker.lifecycle import operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from tests import scenarios
+from tests.conftest import CONFIG
 from tests.contract.conftest import Platform
 
 
@@ -109,6 +111,31 @@ def test_operator_retries_cancels_and_forgets(platform: Platform) -> None:
         ("deprovision", "accepted", "admin"),
     ]
     assert platform.call("GET", f"/admin/v1/audit?instance=i1&before={told[-1]['seq']}").json["audit"][0]["seq"] < told[-1]["seq"]
+
+
+def test_operator_protects_restores_and_purges(platform_at: Callable[[str], Platform], tmp_path: Path) -> None:
+    """Over HTTP: who protects an instance and until when a deleted one is kept is shown; operations can be followed."""
+    config = CONFIG.format(directory=tmp_path).replace("targets: [local]}]", "targets: [local], keep_deleted_seconds: 60}]")
+    platform, path = platform_at(config), "/admin/v1/instances/i1"
+    platform.ready()
+    assert platform.call("POST", f"{path}/protect").json["protected_by"] == "operator"
+    assert platform.call("GET", path).json["protected_by"] == "operator"
+    assert platform.call("POST", f"{path}/unprotect").json["protected_by"] is None
+    for action in ("restore", "purge"):
+        assert platform.call("POST", f"{path}/{action}").status_code == 422
+        assert platform.call("POST", f"/admin/v1/instances/none/{action}").status_code == 404
+    platform.delete()
+    scenarios.run(platform.broker)
+    shown = platform.call("GET", path).json
+    assert (shown["state"], shown["purge_at"] is None) == ("kept", False)
+    restoring = platform.call("POST", f"{path}/restore").json
+    assert (restoring["kind"], restoring["state"]) == ("provision", "queued")
+    assert platform.call("GET", f"/admin/v1/operations/{restoring['id']}").json == restoring
+    assert platform.call("POST", f"{path}/purge").json["kind"] == "deprovision"
+    scenarios.run(platform.broker)
+    assert platform.call("GET", path).status_code == 404
+    actions = [one["action"] for one in platform.call("GET", "/admin/v1/audit?instance=i1&limit=5").json["audit"]]
+    assert actions == ["deprovision", "purge", "deprovision", "provision", "restore"]
 
 
 def test_audit_tells_who_was_given_credentials(platform: Platform) -> None:

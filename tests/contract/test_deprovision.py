@@ -1,10 +1,14 @@
 """Deprovisioning: what was made goes, at once or later, and asking again does no harm (OSB 2.17, "Deprovisioning")."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from apb_broker.lifecycle import operations
 from apb_broker.lifecycle.outcomes import Result
 from tests import scenarios
+from tests.conftest import CONFIG
 from tests.contract.conftest import Platform
 
 
@@ -117,3 +121,61 @@ def test_deprovision_during_update_halts_it(platform: Platform) -> None:
         "instance_usable": False,
         "update_repeatable": False,
     }
+
+
+@pytest.fixture
+def guarding(platform_at: Callable[[str], Platform], tmp_path: Path) -> Platform:
+    """A platform of a broker whose plan is protected from deletion."""
+    return platform_at(CONFIG.format(directory=tmp_path).replace("targets: [local]}]", "targets: [local], deletion_protection: true}]"))
+
+
+@pytest.fixture
+def keeping(platform_at: Callable[[str], Platform], tmp_path: Path) -> Platform:
+    """A platform of a broker that keeps deleted servers for a minute."""
+    return platform_at(CONFIG.format(directory=tmp_path).replace("targets: [local]}]", "targets: [local], keep_deleted_seconds: 60}]"))
+
+
+def test_deprovision_of_what_is_protected_is_422_and_changes_nothing(guarding: Platform) -> None:
+    """Service Broker Errors: a 4xx leaves everything as it was, an update in progress too; a sentence says who lifts it and how."""
+    guarding.ready()
+    change = guarding.patch(parameters={"memory": 2}).json["operation"]
+    answer = guarding.delete()
+    assert (answer.status_code, answer.json) == (
+        422,
+        {
+            "description": "instance i1 is protected from deletion by its plan redis-standard; nothing was changed. "
+            "An operator lifts that by `apb unprotect i1`, then it can be deleted"
+        },
+    )
+    assert scenarios.run(guarding.broker).operation_id == change
+    assert guarding.fetch().json["parameters"] == {"memory": 2}
+    guarding.call("POST", "/admin/v1/instances/i1/unprotect")
+    assert guarding.delete().status_code == 202
+
+
+def test_deprovision_where_deleted_servers_are_kept_is_complete_for_the_platform(keeping: Platform) -> None:
+    """Deprovisioning: it succeeds, and the instance does not exist: 410 when deleted again, 404 when fetched or bound."""
+    keeping.ready()
+    keeping.bound()
+    removal = keeping.delete().json["operation"]
+    assert keeping.delete().json["operation"] == removal
+    scenarios.run(keeping.broker)
+    assert [keeping.poll(operation=operation).json["state"] for operation in (removal, None)] == ["succeeded", "succeeded"]
+    assert [keeping.delete().status_code, keeping.unbind().status_code] == [410, 410]
+    assert [keeping.fetch().status_code, keeping.fetch("i1", "b1").status_code] == [404, 404]
+    assert [keeping.bind("i1", "b2").status_code, keeping.patch(parameters={"memory": 2}).status_code] == [404, 404]
+
+
+def test_deprovisioned_id_that_is_kept_is_409_until_it_is_restored(keeping: Platform) -> None:
+    """Provisioning: 409, since its id still stands for something else; a platform takes a restored instance up by the same request."""
+    keeping.ready()
+    keeping.delete()
+    scenarios.run(keeping.broker)
+    answer = keeping.put()
+    assert (answer.status_code, "an operator can restore it (apb restore-instance i1)" in answer.json["description"]) == (409, True)
+    keeping.call("POST", "/admin/v1/instances/i1/restore")
+    busy = keeping.put()
+    assert (busy.status_code, busy.json["error"]) == (422, "ConcurrencyError")
+    scenarios.run(keeping.broker)
+    assert keeping.put().status_code == 200
+    assert keeping.fetch().status_code == 200

@@ -8,6 +8,7 @@ import pytest
 from apb_broker.lifecycle import operations
 from apb_broker.lifecycle.outcomes import Result
 from tests import boxes, scenarios
+from tests.conftest import CONFIG
 from tests.contract.conftest import Platform
 
 FAILED = Result("failed", message="no disk")
@@ -30,6 +31,19 @@ def test_orphan_that_is_half_made_is_removed(platform: Platform, before: str) ->
     assert scenarios.run(platform.broker).kind == "deprovision"
     assert platform.poll(operation=removal.json["operation"]).json["state"] == "succeeded"
     assert platform.delete().status_code == 410
+
+
+@pytest.mark.parametrize("promise", ["deletion_protection: true", "keep_deleted_seconds: 60"])
+def test_orphan_of_a_plan_that_is_protected_or_kept_is_removed(
+    platform_at: Callable[[str], Platform], tmp_path: Path, promise: str
+) -> None:
+    """Orphan Mitigation: what never succeeded has nothing worth keeping, so it is removed, and at once."""
+    platform = platform_at(CONFIG.format(directory=tmp_path).replace("targets: [local]}]", f"targets: [local], {promise}}}]"))
+    platform.put()
+    scenarios.run(platform.broker, FAILED)
+    assert platform.delete().status_code == 202
+    scenarios.run(platform.broker)
+    assert platform.put().json["apb_connection"]["port"] == 31000
 
 
 @pytest.mark.parametrize("before", ["queued", "running", "failed"])

@@ -180,7 +180,10 @@ class Instance:
             },
             "apb_bindings": self.bindings,
         }
-        if binding:
+        if action in ("stop", "restore"):
+            described |= {"apb_bindings": [], "apb_revoked": self.bindings}
+            del described["apb_action"]
+        elif binding:
             described["apb_binding"] = binding
         return described
 

@@ -95,7 +95,8 @@ def fill(database: Database, count: int) -> None:
             )
             for row in rows:
                 values = tables.sealed()[type(row)]
-                unit.add(row, **{value.name: f"{row.__tablename__}.{value.column}/{id_}" for value in values})
+                unit.seal(row, **{value.name: f"{row.__tablename__}.{value.column}/{id_}" for value in values})
+            unit.insert(*rows)
 
 
 def filled(database: Database) -> dict[str, tuple[Any, Any]]:

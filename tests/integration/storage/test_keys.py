@@ -47,9 +47,9 @@ def with_keys(database: Database, database_url: str, tmp_path: Path) -> Iterator
 def keep(database: Database, id_: str) -> None:
     """A sealed value of an operation."""
     with database.unit() as unit:
-        unit.add(
-            tables.Operation(id=id_, kind="bind", instance_id="i", requested_by="ann", state="queued", deadline_at=unit.now()), request=id_
-        )
+        row = tables.Operation(id=id_, kind="bind", instance_id="i", requested_by="ann", state="queued", deadline_at=unit.now())
+        unit.seal(row, request=id_)
+        unit.insert(row)
 
 
 def kept(database: Database, id_: str) -> tuple[str, object]:

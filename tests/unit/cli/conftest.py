@@ -75,6 +75,7 @@ class FakeBroker:
         self.operations: dict[str, dict[str, Any]] = {}
         self.lines = ["Start the server", "Publish the result"]
         self.outcome = ("succeeded", "")
+        self.kept_until: str | None = None  # deleted instances are kept, until then
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.headers: list[dict[str, str]] = []
         self.answers: dict[str, list[tuple[int, Any, dict[str, str]]]] = {}  # "GET /path": what to answer first
@@ -186,7 +187,10 @@ class FakeBroker:
 
     def deprovision(self, query, body, instance_id):
         operation_id = self.add_operation("deprovision", instance_id)
-        del self.instances[instance_id]
+        if self.kept_until is None:
+            del self.instances[instance_id]
+        else:
+            self.instances[instance_id] |= {"state": "kept", "purge_at": self.kept_until}
         return 202, {"operation": operation_id}
 
     def bind(self, query, body, instance_id, binding_id):
@@ -203,6 +207,24 @@ class FakeBroker:
 
     def cancel(self, query, body, operation_id):
         return 200, {**self.operations[operation_id], "state": "running"}
+
+    def protect(self, query, body, instance_id):
+        self.instances[instance_id]["protected_by"] = "operator"
+        return 200, self.instances[instance_id]
+
+    def unprotect(self, query, body, instance_id):
+        self.instances[instance_id]["protected_by"] = None
+        return 200, self.instances[instance_id]
+
+    def restore(self, query, body, instance_id):
+        operation_id = self.add_operation("provision", instance_id)
+        self.instances[instance_id] |= {"state": "ready", "purge_at": None}
+        return 200, self.operations[operation_id]
+
+    def purge(self, query, body, instance_id):
+        operation_id = self.add_operation("deprovision", instance_id)
+        del self.instances[instance_id]
+        return 200, self.operations[operation_id]
 
     def forget(self, query, body, instance_id):
         del self.instances[instance_id]
@@ -243,6 +265,10 @@ ROUTES = [
     ("GET", r"/admin/v1/operations/([^/]+)/log", "log"),
     ("POST", r"/admin/v1/operations/([^/]+)/retry", "retry"),
     ("POST", r"/admin/v1/operations/([^/]+)/cancel", "cancel"),
+    ("POST", r"/admin/v1/instances/([^/]+)/protect", "protect"),
+    ("POST", r"/admin/v1/instances/([^/]+)/unprotect", "unprotect"),
+    ("POST", r"/admin/v1/instances/([^/]+)/restore", "restore"),
+    ("POST", r"/admin/v1/instances/([^/]+)/purge", "purge"),
     ("POST", r"/admin/v1/instances/([^/]+)/forget", "forget"),
     ("GET", r"/admin/v1/audit", "audit"),
 ]

@@ -52,7 +52,7 @@ def test_home_in_check_mode_is_only_announced(directory):
     assert not list(directory.glob("*/*-*"))
 
 
-@pytest.mark.parametrize("state", ["present", "claimed", "absent"])
+@pytest.mark.parametrize("state", ["present", "claimed", "stopped", "absent"])
 def test_home_refuses_an_epoch_that_is_too_old(directory, state):
     """Whatever a stray old run wants to do, it is refused before anything happens."""
     work(directory, epoch=5)
