@@ -10,7 +10,7 @@ from types import TracebackType
 from tests.secrets.looking import Gathered
 
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path.home() / ".ansible" / "tmp")
-OTHERS = ("apb-e2e-", "apb-pg-", "apb-redis-", "pytest-of-", "apbpg")  # of tests beside this one, and what is looked at at the end
+OURS, OTHERS = ("apb-run-", "apb-metrics-"), ("apb", "pytest-of-")  # others: of tests beside this one, and what is looked at at the end
 LARGEST = 1_000_000
 PAUSE_SECONDS = 0.02  # a task takes longer
 
@@ -55,7 +55,7 @@ class Sampler:
         for place in TEMPORARY:
             with contextlib.suppress(OSError):
                 for path in set(place.iterdir()) - self._before:
-                    if not path.name.startswith(OTHERS):
+                    if path.name.startswith(OURS) or not path.name.startswith(OTHERS):
                         self._look_below(path)
 
     def _look_below(self, top: Path) -> None:

@@ -66,6 +66,7 @@ def running() -> Iterator[Site]:
         password = _make_database(server)
         private(made.state / "database.url", f"postgresql+psycopg://apb_broker:{password}@127.0.0.1:{server.port}/apb_broker\n")
         _offer(made, server, cache)
+        private(made.state / "up.log", "")  # our shell's, as it were
         before = os.umask(0)
         try:
             made.start()

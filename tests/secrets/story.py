@@ -15,7 +15,7 @@ from apb_broker import assembly
 from tests.e2e.machine import wait
 from tests.secrets.looking import Gathered
 from tests.secrets.sampler import Sampler
-from tests.secrets.site import Site
+from tests.secrets.site import Site, private
 
 # Characters that each way of writing a text writes in its own way.
 TENANTS_PASSWORD = "pass-canary /+\"'\\{{ 7*7 }}%25&<é>".replace("é", "e") + "-5d1f0c"
@@ -138,13 +138,13 @@ class Story:
         return next(line["state"] for line in self.call("operations") if line["id"] == operation)
 
     def _requests_that_are_refused(self) -> None:
-        """Passwords that are no passwords, for parameters that are none, in bodies that are none, and of users who are none."""
+        """Passwords that are no passwords, for parameters that are none, in bodies that are none, and of logins that are none."""
         own = self.call("instances", "own")
         path = f"/v2/service_instances/{own['id']}"
         ids = {"service_id": own["service_id"], "plan_id": own["plan_id"]}
         headers = {"X-Broker-API-Version": "2.17"}
         wrong = [{"pasword": TENANTS_PASSWORD}, {"password": [TENANTS_PASSWORD]}, {"password": {"a": TENANTS_PASSWORD}}]
-        wrong += [{"password": f"{TENANTS_PASSWORD}\u2603"}, {"password": TENANTS_PASSWORD * 9}, {"memory": {"password": TENANTS_PASSWORD}}]
+        wrong += [{"password": f"{TENANTS_PASSWORD}\u2603"}, {"password": TENANTS_PASSWORD * 9}, {"memory": DECOY}]
         made = {**ids, "organization_guid": "o", "space_guid": "s"}
         bodies = [json.dumps({**made, "parameters": given}) for given in wrong] + [f'{{"parameters": {json.dumps(TENANTS_PASSWORD)}']
         with self.client() as platform:
@@ -153,8 +153,8 @@ class Story:
                     answer = platform.request(method, place, params={"accepts_incomplete": "true"}, content=body, headers=headers)
                     assert answer.status_code == httpx.codes.BAD_REQUEST, answer.text
                     self.gathered.add("answers of the broker", answer.text, str(answer.headers))
-        for login in (("admin", NO_LOGIN), (NO_LOGIN, "admin")):
-            answer = httpx.get(f"{self.admin['url']}/v2/catalog", auth=login, headers=headers, trust_env=False)
+        for user in ("admin", "nobody"):
+            answer = httpx.get(f"{self.admin['url']}/v2/catalog", auth=(user, NO_LOGIN), headers=headers, trust_env=False)
             assert answer.status_code == httpx.codes.UNAUTHORIZED
             self.gathered.add("answers of the broker", answer.text)
 
@@ -184,12 +184,21 @@ class Story:
     def read_database(self) -> None:
         """A whole dump, as it is made for backups, and what the server logged."""
         server = self.site.postgresql
-        environment = {"PGPASSWORD": self.site.database_password, "LC_ALL": "C", "PATH": os.environ["PATH"]}
-        login = ["--host=127.0.0.1", f"--port={server.port}", "--username=apb_broker", "--dbname=apb_broker"]
-        dump = subprocess.run([server.programs / "pg_dump", *login], env=environment, capture_output=True, check=True).stdout
+        dump = subprocess.run([server.programs / "pg_dump", *self._login], env=self._passfile, capture_output=True, check=True).stdout
         assert b"COPY public.instances" in dump
         self.gathered.add("dump", dump)
         self.gathered.add("log of PostgreSQL", (server.directory / "log").read_bytes())
+
+    @property
+    def _login(self) -> list[str]:
+        return ["--host=127.0.0.1", f"--port={self.site.postgresql.port}", "--username=apb_broker", "--dbname=apb_broker"]
+
+    @property
+    def _passfile(self) -> dict[str, str]:
+        """The environment of PostgreSQL's own programs: where the password is, not the password."""
+        file = self.site.machine.state.parent / "passfile"
+        private(file, f"*:*:*:*:{self.site.database_password}\n")
+        return {"PGPASSFILE": str(file), "LC_ALL": "C", "PATH": os.environ["PATH"]}
 
     def read_files(self) -> None:
         """All files of the broker and of this machine as a host, by their names below the state directory."""
@@ -207,22 +216,9 @@ class Story:
             log.write(f'{{"event": "planted", "text": "{DECOY}"}}\n')
         Path("/dev/shm/apb-run-0-decoy").write_text(DECOY)
         self.site.postgresql.sql("SELECT %s::text", DECOY)
-        with self.client() as operator:
-            answer = operator.get(f"/v2/service_instances/{DECOY}", headers={"X-Broker-API-Version": "2.17"})
-        self.gathered.add("answers of the broker", f"{answer.text} {DECOY}")
         command = ["python3", "-c", "import time; time.sleep(600)"]
-        query = [
-            self.site.postgresql.programs / "psql",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(self.site.postgresql.port),
-            "-U",
-            "apb_broker",
-            "apb_broker",
-        ]
-        login = {"PATH": os.environ["PATH"], "PGPASSWORD": self.site.database_password}
-        asking = subprocess.Popen(query, env=login, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        query = [self.site.postgresql.programs / "psql", *self._login]
+        asking = subprocess.Popen(query, env=self._passfile, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         with asking.stdin as session:
             session.write(f"SELECT pg_sleep(600) /* {DECOY} */;\n".encode())
         return [subprocess.Popen([*command, DECOY]), subprocess.Popen(command, env={**os.environ, "DECOY": DECOY}), asking]
