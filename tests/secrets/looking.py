@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from urllib.parse import quote, quote_plus
 
 
@@ -30,13 +30,11 @@ class Search:
     """For many secrets at once, by name."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._names = {form: name for name, secret in secrets.items() for form in forms(secret)}
-        longest_first = sorted(self._names, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(re.escape(form) for form in longest_first))
+        self._forms = {name: forms(secret) for name, secret in secrets.items()}
 
     def names_in(self, text: bytes) -> set[str]:
         """Of the secrets that are somewhere in it."""
-        return {self._names[found] for found in set(self._pattern.findall(text))}
+        return {name for name, spellings in self._forms.items() if any(form in text for form in spellings)}
 
 
 class Gathered:
@@ -49,18 +47,8 @@ class Gathered:
         """Keeps them."""
         self._texts.setdefault(place, set()).update(text.encode() if isinstance(text, str) else text for text in texts)
 
-    def places(self) -> set[str]:
-        """All places with at least one text."""
-        return {place for place, texts in self._texts.items() if any(texts)}
-
     def where(self, secrets: Mapping[str, str]) -> dict[str, set[str]]:
         """The places of each secret."""
-        search, found = Search(secrets), {name: set() for name in secrets}
-        for place, texts in self._texts.items():
-            for name in self._names(search, texts):
-                found[name].add(place)
-        return found
-
-    @staticmethod
-    def _names(search: Search, texts: Iterable[bytes]) -> set[str]:
-        return {name for text in texts for name in search.names_in(text)}
+        search = Search(secrets)
+        found = {place: search.names_in(b"\n".join(texts)) for place, texts in self._texts.items()}
+        return {name: {place for place, names in found.items() if name in names} for name in secrets}

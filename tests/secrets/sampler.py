@@ -10,8 +10,9 @@ from types import TracebackType
 from tests.secrets.looking import Gathered
 
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path.home() / ".ansible" / "tmp")
-OURS, OTHERS = ("apb-run-", "apb-metrics-"), ("apb", "pytest-of-")  # others: of tests beside this one, and what is looked at at the end
-LARGEST = 1_000_000
+OURS = ("apb-run-", "apb-metrics-", "ansible-")
+OTHERS = ("apb", "pytest-of-")  # of tests beside this one, and what is looked at at the end
+LARGEST, SMALL = 1_000_000, 20_000
 PAUSE_SECONDS = 0.02  # a task takes longer
 
 
@@ -23,6 +24,7 @@ class Sampler:
         self.rounds = 0
         self._gathered, self._database = gathered, database
         self._before = {path for place in TEMPORARY if place.is_dir() for path in place.iterdir()}
+        self._seen: dict[Path, tuple[int, int]] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -64,10 +66,17 @@ class Sampler:
                 path = Path(folder, name)
                 with contextlib.suppress(OSError):
                     status = path.lstat()
-                    if stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST:
-                        self._gathered.add("temporary files", path.read_bytes())
-                        if status.st_mode & 0o077 and not _is_closed(top, path):
+                    if stat.S_ISREG(status.st_mode) and self._is_new(path, status):
+                        place = "run directories" if top.name.startswith("apb-run-") else "temporary files"
+                        self._gathered.add(place, path.read_bytes())
+                        if status.st_mode & 0o077 and top.name.startswith(OURS) and not _is_closed(top, path):
                             self.too_open.add(str(path))
+
+    def _is_new(self, path: Path, status: os.stat_result) -> bool:
+        """Not what was read before, nor what others' programs write without end."""
+        before = self._seen.get(path)
+        self._seen[path] = (status.st_mtime_ns, status.st_size)
+        return self._seen[path] != before and status.st_size <= (LARGEST if before is None else SMALL)
 
 
 def _is_closed(top: Path, path: Path) -> bool:

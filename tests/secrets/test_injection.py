@@ -152,6 +152,18 @@ def printable(text: str) -> str:
     return re.sub(r"[^ -~]", "", text).strip()[:128]
 
 
+def test_names_on_the_command_line_are_data(running: site.Site, tmp_path: Path) -> None:
+    """As arguments of our own client, and as names that are looked up."""
+    name = next(payload.text for payload in payloads.all_of(tmp_path) if payload.reader == "shells")
+    machine = running.machine
+    made = machine.apb("provision", "hello", "hello-large", name, "-p", f"greeting={name}")
+    assert made["name"] == name
+    bound = machine.apb("bind", name, name)["credentials"]
+    assert Path(bound["path"], "greeting").read_text() == name
+    machine.apb("deprovision", name, "--yes")
+    assert marks(tmp_path, machine) == []
+
+
 def _check_arrived(running: site.Site, attack: Attack) -> None:
     """As it was written, where it was to arrive; and the account of the binding is what it is for others, too."""
     given, name = attack.credentials, attack.payload.reader
