@@ -66,6 +66,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 def serve(state_dir: Path | None = None) -> None:
     """Serves until SIGTERM."""
+    os.umask(0o077)
     assembled = assembly.assemble(state_dir)  # says what is wrong before any process is started
     credentials_of(assembled.config.users)
     assembled.broker.database.close()

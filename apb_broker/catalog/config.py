@@ -259,6 +259,15 @@ class Tls(Model):
     key_file: Annotated[FilePath, Field(description="PEM: its private key, without a passphrase, in a file of mode 0600")]
 
 
+class RunLimits(Model):
+    """How much of the worker's machine one run may take."""
+
+    processes: Annotated[int, Field(ge=50, le=100_000, description="Processes of the run together")] = 500
+    open_files: Annotated[int, Field(ge=256, le=1_000_000, description="Open files of each process")] = 4096
+    memory_gb: Annotated[float, Field(ge=0.5, le=1024, description="Memory of each process, and of all of the run together")] = 2
+    file_gb: Annotated[float, Field(ge=0.01, le=100_000, description="Size of each file that is written")] = 4
+
+
 class Settings(Model):
     """How the broker works."""
 
@@ -269,6 +278,7 @@ class Settings(Model):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     cancel_grace_seconds: Seconds = 10
+    run_limits: Annotated[RunLimits, Field(description="What a run may take; one that takes more is ended")] = RunLimits()
     language: Annotated[str, Field(pattern=LANGUAGE, description="Language of the catalog's texts, where a role has them in it")] = "en"
     api_versions: Annotated[list[Literal["2.13", "2.14", "2.15", "2.16", "2.17"]], Field(min_length=1)] = [
         "2.13",

@@ -11,8 +11,9 @@ knows nothing of operations' rules, storage, OSB or the catalog.
 """
 
 from apb_broker.execution.job import Job, JobError, Outcome, Progress
+from apb_broker.execution.limits import Limits
 from apb_broker.execution.orphans import become_subreaper, kill_orphans
 from apb_broker.execution.processes import boot_clock
 from apb_broker.execution.run import Run, start
 
-__all__ = ["Job", "JobError", "Outcome", "Progress", "Run", "become_subreaper", "boot_clock", "kill_orphans", "start"]
+__all__ = ["Job", "JobError", "Limits", "Outcome", "Progress", "Run", "become_subreaper", "boot_clock", "kill_orphans", "start"]

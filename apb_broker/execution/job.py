@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from apb_broker.execution import unsafe
+from apb_broker.execution.limits import Limits
 
 Status = Literal["succeeded", "failed", "canceled", "lost"]
 
@@ -33,6 +34,7 @@ class Job:
     lease_seconds: float = 15.0
     cancel_grace_seconds: float = 10.0
     executor: str = "cold"
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ def encode_assignment(assignment: Assignment) -> bytes:
 def decode_assignment(line: bytes) -> Assignment:
     """The reverse of encode_assignment."""
     data = json.loads(line)
-    data["job"]["secrets"] = tuple(data["job"]["secrets"])
-    return Assignment(Job(**data["job"]), data["parent_pid"], data["run_root"])
+    fields = {**data["job"], "secrets": tuple(data["job"]["secrets"]), "limits": Limits(**data["job"]["limits"])}
+    return Assignment(Job(**fields), data["parent_pid"], data["run_root"])
 
 
 def encode_message(message: Progress | Outcome) -> bytes:

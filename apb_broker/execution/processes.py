@@ -7,13 +7,15 @@ that waits in vain for children has none left anywhere below.
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PARENT, _GROUP, _SESSION, _THREADS, _RESIDENT_PAGES = 1, 2, 3, 17, 21  # places in _statuses()
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 PAUSE_SECONDS = 0.01
@@ -41,23 +43,46 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), f"prctl({option})")
 
 
-def parents() -> dict[int, int]:
-    """Each process of this namespace and its parent, zombies included."""
-    found = {}
+def _statuses() -> Iterator[tuple[int, list[bytes]]]:
+    """Each process of this namespace, zombies included, and what its `stat` says behind its name: the state first, see proc(5)."""
     for name in os.listdir("/proc"):  # noqa: PTH208 - names only, called often
         if name.isdigit():
             try:
                 stat = Path("/proc", name, "stat").read_bytes()
             except OSError:
                 continue  # it ended meanwhile
-            found[int(name)] = int(stat[stat.rindex(b")") + 2 :].split()[1])
+            yield int(name), stat[stat.rindex(b")") + 2 :].split()
+
+
+def parents() -> dict[int, int]:
+    """Each process of this namespace and its parent, zombies included."""
+    return {pid: int(status[_PARENT]) for pid, status in _statuses()}
+
+
+def resident_below(root: int) -> dict[int, int]:
+    """All processes below `root`, and the bytes of memory that each has; what several share counts for each."""
+    statuses = dict(_statuses())
+    below = _below(root, {pid: int(status[_PARENT]) for pid, status in statuses.items()})
+    return {pid: int(statuses[pid][_RESIDENT_PAGES]) * resource.getpagesize() for pid in below}
+
+
+def tasks_of_user() -> int:
+    """How many processes and threads this process's user has, as the kernel counts them against RLIMIT_NPROC."""
+    found = 0
+    for pid, status in _statuses():
+        with contextlib.suppress(OSError):
+            found += int(status[_THREADS]) * (Path(f"/proc/{pid}").stat().st_uid == os.getuid())
     return found
 
 
 def descendants(root: int, spare: Collection[int] = ()) -> list[int]:
     """All processes below `root`, parents first, without the trees of those in `spare`."""
+    return _below(root, parents(), spare)
+
+
+def _below(root: int, parents: Mapping[int, int], spare: Collection[int] = ()) -> list[int]:
     children: dict[int, list[int]] = {}
-    for pid, parent in parents().items():
+    for pid, parent in parents.items():
         children.setdefault(parent, []).append(pid)
     found, todo = [], [root]
     while todo:
@@ -74,14 +99,27 @@ def send(pid: int, signal_number: int) -> None:
 
 
 def kill_below(root: int, spare: Collection[int] = ()) -> None:
-    """SIGKILL to everything below `root`; stopped first, again and again, so that nothing forks away meanwhile."""
+    """SIGKILL to everything below `root`; stopped first, again and again, so that nothing forks away meanwhile.
+
+    Stopped in whole groups, too: the kernel lets no fork escape a signal to a group, while one that forks without end
+    is quicker than any list of processes.
+    """
     stopped: dict[int, None] = {}
     while new := [pid for pid in descendants(root, spare) if pid not in stopped]:
+        for group in _groups_of(set(new)):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGSTOP)
         for pid in new:
             send(pid, signal.SIGSTOP)
             stopped[pid] = None
     for pid in stopped:
         send(pid, signal.SIGKILL)
+
+
+def _groups_of(pids: Collection[int]) -> set[int]:
+    """The process groups of these, but for those in the caller's own session: a group lies in one session, and so in one tree."""
+    found = {int(status[_GROUP]): int(status[_SESSION]) for pid, status in _statuses() if pid in pids}
+    return {group for group, session in found.items() if session != os.getsid(0)}
 
 
 def has_children() -> bool:

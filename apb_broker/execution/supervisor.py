@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from apb_broker.execution import directory, executors, job, masking, processes
+from apb_broker.execution import directory, executors, job, limits, masking, processes
 
 TICK_SECONDS = 0.1
 LEASE_GRACE_SECONDS = 2.0  # from the lease's end to SIGKILL; takeover must wait longer than this
@@ -77,6 +77,7 @@ class Supervisor:
         self._orders = orders
         self._events = b""
         self._runner = 0
+        self._watched = limits.Watch(self._job.limits)
 
     def run(self) -> job.Outcome:
         """Start the runner, watch it, and see to it that nothing is left."""
@@ -118,6 +119,7 @@ class Supervisor:
             os.set_inheritable(3, False)
             os.closerange(4, os.sysconf("SC_OPEN_MAX"))
             os.chdir(self._directory.path)
+            limits.impose(self._job.limits, self._job.deadline_seconds)
             _write_all(3, job.encode_message(self._execute()))
         finally:
             os._exit(0)
@@ -176,6 +178,9 @@ class Supervisor:
             self._stop(job.Outcome("lost", message="The run was ended: its lease was not renewed in time"))
         if now >= self._deadline:
             self._stop(job.Outcome("failed", message=f"The run was ended: not finished within {self._job.deadline_seconds:g} s"))
+        if excess := self._watched.excess():
+            self._stop(job.Outcome("failed", message=f"The run was ended: {excess}"))
+            self._stop_end = now  # each moment of grace would make it worse
         if self._stopped:
             self._ask_to_end()
 
@@ -208,7 +213,7 @@ class Supervisor:
 
     def _let_finish(self) -> None:
         """After a stop, what ansible-playbook left gets SIGTERM and the rest of the grace time; otherwise it is killed at once."""
-        while self._stopped and processes.has_children() and processes.boot_clock() < self._latest():
+        while self._stopped and processes.has_children() and processes.boot_clock() < self._latest() and not self._watched.excess():
             self._terminate(processes.descendants(os.getpid()))
             time.sleep(processes.PAUSE_SECONDS)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import sealed_results
 
-from apb_broker.execution import host_problems
+from apb_broker.execution import host_problems, limits
 from apb_broker.execution.executors import Emit
 from apb_broker.execution.job import Outcome, Progress
 
@@ -77,6 +77,8 @@ class Transcript:
 
     def _failure(self, host: str, result: dict[str, Any], task: str) -> host_problems.Problem:
         reason = _reason(result)
+        if host in _LOCAL and "censored" not in result:
+            reason += limits.explanation(result, reason)
         sentence = f"Task '{task}' failed{_on(host)}: {reason}"
         found = None if "censored" in result else host_problems.of_failed(host, result, reason)
         return found or host_problems.Problem(sentence, host_problems.has_full_disk(reason) or _was_killed(result))

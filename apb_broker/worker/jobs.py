@@ -34,6 +34,7 @@ def build(broker: Broker, work: Work) -> execution.Job:
         lease_seconds=broker.settings.lease_seconds,
         cancel_grace_seconds=broker.settings.cancel_grace_seconds,
         executor=broker.settings.executor,
+        limits=execution.Limits(**broker.settings.run_limits.model_dump()),
     )
 
 

@@ -127,9 +127,11 @@ def _start(conf: Path, places: list[str]) -> None:
     command = [_program([*places, str(Path(sys.executable).parent), *path.split(":")]), "-c", str(conf)]
     if host_layout.is_root():
         command += ["--user", "root"]
+    before = os.umask(0o077)  # its log is made before it sets its own
     done = subprocess.run(  # noqa: S603 - our own arguments, no shell
         command, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
+    os.umask(before)
     if done.returncode != 0 and "already listening" not in done.stderr + done.stdout:  # another run was faster
         raise HostError(f"supervisord did not start: {(done.stderr or done.stdout).strip()}")
 

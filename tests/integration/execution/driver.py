@@ -16,7 +16,8 @@ from apb_broker.execution import processes
 def main() -> None:
     execution.become_subreaper()
     fields = json.load(sys.stdin)
-    with execution.start(execution.Job(**{**fields, "secrets": tuple(fields["secrets"])})) as run:
+    fields |= {"secrets": tuple(fields["secrets"]), "limits": execution.Limits(**fields["limits"])}
+    with execution.start(execution.Job(**fields)) as run:
         tell({"pid": run.pid})
         while True:
             select.select([run], [], [], 0.2)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from apb_broker import execution
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.worker import jobs
 from tests import boxes, scenarios
@@ -59,3 +60,9 @@ def test_job_of_an_instance_whose_target_is_gone_tells_the_cure(make_broker: Any
     scenarios.deprovision(without)
     with pytest.raises(jobs.Unrunnable, match=r"apb\.yml has no target 'server' any more, which this instance is on: put it back"):
         jobs.build(without, scenarios.claim(without))
+
+
+def test_job_has_the_operators_limits(make_broker: Any, tmp_path: Path) -> None:
+    """What a run may take is said in apb.yml; what is not said there is as the documentation tells."""
+    broker = make_broker(boxes.write(tmp_path) + "settings: {run_limits: {memory_gb: 3.5}}\n")
+    assert job_of(broker, "part").limits == execution.Limits(processes=500, open_files=4096, memory_gb=3.5, file_gb=4)

@@ -91,6 +91,8 @@ WRONG = [
     ("offers/0/targets", ["remote"], "offers.0.targets: 'remote' is not one of the targets of this file: local"),
     ("offers/0/targets", ["local", "local"], "offers.0.targets.1: 'local' is given twice"),
     ("settings/concurrency", 0, "settings.concurrency: 0: should be greater than or equal to 1"),
+    ("settings/run_limits", {"processes": 5}, "settings.run_limits.processes: 5: should be greater than or equal to 50"),
+    ("settings/run_limits", {"memory": 5}, "settings.run_limits.memory: is unknown; did you mean 'memory_gb'?"),
     ("settings/concurrency", "4", "settings.concurrency: '4': should be a valid integer"),
     ("settings/concurrency", True, "settings.concurrency: True: should be a valid integer"),
     ("settings/lease_second", 5, "settings.lease_second: is unknown; did you mean 'lease_seconds'?"),
