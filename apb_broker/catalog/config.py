@@ -260,6 +260,10 @@ class Settings(Model):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     cancel_grace_seconds: Seconds = 10
+    drain_seconds: Annotated[
+        float,
+        Field(ge=0, le=86400, description="How long a worker that is told to stop goes on with what it runs, before it hands it back"),
+    ] = 30
     language: Annotated[str, Field(pattern=LANGUAGE, description="Language of the catalog's texts, where a role has them in it")] = "en"
     api_versions: Annotated[list[Literal["2.13", "2.14", "2.15", "2.16", "2.17"]], Field(min_length=1)] = [
         "2.13",

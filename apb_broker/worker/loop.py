@@ -24,7 +24,7 @@ from apb_broker.storage.listening import Listener
 from apb_broker.worker import jobs
 
 POLL_SECONDS = 1.0
-DRAIN_SECONDS = 30.0
+HAND_BACK_SECONDS = 5.0  # on top of cancel_grace_seconds: then a worker that is to stop goes, whatever the database does
 
 log = structlog.get_logger("apb.worker")
 
@@ -47,18 +47,19 @@ class Worker:
         self._listener = listener
         self._owner = owner
         self._running: dict[str, Running] = {}
-        self._stop_at: float | None = None
+        self._stop_at: float | None = None  # when what is not finished is handed back
+        self._leave_at = float("inf")  # when nothing is waited for any longer
         self._next_renewal = 0.0
         self._next_sweep = 0.0
         self._next_heartbeat = 0.0
         self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
-        """Works until SIGTERM or SIGINT, then drains."""
+        """Works until SIGTERM or SIGINT, then drains: finishes within drain_seconds, or hands back. A second signal: hands back now."""
         self._catch_signals()
         execution.become_subreaper()
         log.info("worker started", owner=self._owner, concurrency=self._broker.settings.concurrency)
-        while not (self._stopping and not self._running):
+        while not self._may_leave():
             self._with_database(self._claim)
             self._wait()
             for running in list(self._running.values()):
@@ -69,17 +70,28 @@ class Worker:
             self._with_database(self._tell)
             self._drain()
             execution.kill_orphans()
-        self._with_database(lambda: fleet.report_stopped(self._broker, self._owner))
-        self._listener.close()
+        self._leave()
         log.info("worker stopped", owner=self._owner)
 
     @property
     def _stopping(self) -> bool:
         return self._stop_at is not None
 
+    def _may_leave(self) -> bool:
+        return self._stopping and (not self._running or time.monotonic() > self._leave_at)
+
+    def _leave(self) -> None:
+        """Runs are ended, if any are left; their operations are taken over when their leases are."""
+        for running in self._running.values():
+            log.error("operation not handed back: the database does not answer", **_ids(running.work))
+            running.run.close()
+        self._with_database(lambda: fleet.report_stopped(self._broker, self._owner))
+        self._listener.close()
+
     def _catch_signals(self) -> None:
         def stop(signal_number: int, _frame: object) -> None:
-            self._stop_at = self._stop_at or time.monotonic() + DRAIN_SECONDS
+            now = time.monotonic()
+            self._stop_at = now + self._broker.settings.drain_seconds if self._stop_at is None else min(self._stop_at, now)
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
@@ -176,8 +188,8 @@ class Worker:
             fleet.report_alive(self._broker, self._owner, len(self._running))
 
     def _drain(self) -> None:
-        if self._stop_at is not None and time.monotonic() > self._stop_at:
-            self._stop_at = float("inf")
+        if self._stop_at is not None and self._leave_at == float("inf") and time.monotonic() >= self._stop_at:
+            self._leave_at = time.monotonic() + self._broker.settings.cancel_grace_seconds + HAND_BACK_SECONDS
             for running in self._running.values():
                 running.run.cancel()
 
