@@ -66,7 +66,7 @@ class Machine:
         """`apb worker` on it."""
         inside = ["nsenter", "--target", str(self.first), "--mount", "--pid", "--net", "--uts", "--"]
         environment = {**os.environ, "APB_STATE_DIR": str(self.state), site.VAULT: str(self.state / "vault-password"), "NO_COLOR": "1"}
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             command = [*inside, sys.executable, "-m", "apb_cli.main", "worker"]
             self._worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, preexec_fn=_die_with_us)
         wait(lambda: "worker started" in self.said() or self._has_died(), 60, f"the worker on {self.name}")
@@ -99,11 +99,12 @@ class Machine:
         self._worker.wait()
 
     def pause(self) -> list[int]:
-        """SIGSTOP to all of it."""
+        """SIGSTOP to all of it; what has to go on for it to go on: `nsenter` stops with what it has started."""
+        assert self._worker is not None
         found = [self.pid, *self.runs()]
         for pid in found:
             processes.send(pid, signal.SIGSTOP)
-        return found
+        return [*found, self._worker.pid]
 
     def stop(self) -> None:
         """SIGTERM, and the end of the worker."""

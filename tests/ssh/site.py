@@ -137,19 +137,22 @@ def configure(
 
 
 @contextlib.contextmanager
-def prepared(directory: Path, names: Collection[str], database_url: str, **settings: int) -> Iterator[Site]:
+def prepared(
+    directory: Path, names: Collection[str], database_url: str, *, memory_gb: float | None = None, **settings: int
+) -> Iterator[Site]:
     """Running hosts, prepared for instances by their operator, and a state directory of a broker that knows them."""
+    limits = {} if memory_gb is None else {"apb_memory_gb": memory_gb}
     access = hosts.access(directory / "access")
     password = directory / "vault-password"
     password.touch(mode=0o600)
     password.write_text("opens the inventory")
     with hosts.running(names, directory, access) as made:
-        inventory = hosts.write_inventory(directory / "hosts.yml", made, hosts.vault(access.password, password))
+        inventory = hosts.write_inventory(directory / "hosts.yml", made, hosts.vault(access.password, password), **limits)
         environment = {**os.environ, VAULT: str(password), "APB_STATE_DIR": str(directory / "state"), "NO_COLOR": "1"}
         _prepare(inventory, environment)
         configure(directory / "state", inventory, free_ports(), database_url, **settings)
         for host in made:
-            host.make_useradd_stoppable()
+            host.make_stoppable("useradd", "userdel")
         yield Site(directory / "state", made, inventory, environment, access)
 
 

@@ -73,7 +73,7 @@ def test_redis_runs_on_each_host_and_is_used_from_here(site: Site, far: Broker) 
 def test_worker_killed_in_mid_task_is_followed_by_another(site: Site, far: Broker) -> None:
     """SIGKILL while a module hangs on each host: it goes on there, until the next worker's run ends it. The old run is refused."""
     for host in site.hosts:
-        host.stop_next_useradd()
+        host.stop_next()
     made = provision(far)
     first = site.start_worker()
     try:
@@ -100,7 +100,7 @@ def test_worker_killed_in_mid_task_is_followed_by_another(site: Site, far: Broke
 def test_provision_canceled_in_mid_task_leaves_nothing(site: Site, far: Broker) -> None:
     """A removal during the provision: its run is canceled, and what it left working on the host is ended by the removal's."""
     for host in site.hosts:
-        host.stop_next_useradd()
+        host.stop_next()
     made = provision(far)
     with site.worker():
         for host in site.hosts:
@@ -112,7 +112,7 @@ def test_provision_canceled_in_mid_task_leaves_nothing(site: Site, far: Broker) 
 def test_paused_worker_is_fenced_off(site: Site, far: Broker) -> None:
     """SIGSTOP of worker and run; another takes over; when they go on (SIGCONT), they change nothing any more."""
     for host in site.hosts:
-        host.stop_next_useradd()
+        host.stop_next()
     made = provision(far)
     first = site.start_worker()
     paused: list[int] = []

@@ -4,13 +4,13 @@ The lost one has begun an instance on each host, where a module hangs. Whatever 
 grace, ends on the hosts what was left working there, and makes each instance once. What comes back finds its work taken.
 """
 
-import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from apb_broker.execution import processes
 from apb_broker.lifecycle import bindings
 from apb_broker.lifecycle.broker import Broker
 from tests import scenarios
@@ -47,7 +47,7 @@ class Work:
         self.fleet, self.broker = fleet, broker
         self.ids = [f"shared-{uuid.uuid4()}" for _ in fleet.site.hosts]
         for host in fleet.site.hosts:
-            host.stop_next_useradd()
+            host.stop_next()
         self.operations = [scenarios.provision(broker, id_, parameters={"memory": 0.1}).operation_id or "" for id_ in self.ids]
         self.epochs: dict[str, int] = {}
 
@@ -102,7 +102,7 @@ def pause(machine: Machine) -> Callable[[], None]:
 
     def go_on() -> None:
         for pid in paused:
-            os.kill(pid, signal.SIGCONT)
+            processes.send(pid, signal.SIGCONT)
 
     return go_on
 
