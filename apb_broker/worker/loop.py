@@ -24,6 +24,7 @@ from apb_broker.storage.listening import Listener
 from apb_broker.worker import jobs
 
 POLL_SECONDS = 1.0
+LEFT_SECONDS = 120.0  # longer than any pause before an operation is run again
 HAND_BACK_SECONDS = 5.0  # on top of cancel_grace_seconds: then a worker that is to stop goes, whatever the database does
 
 log = structlog.get_logger("apb.worker")
@@ -49,6 +50,7 @@ class Worker:
         self._running: dict[str, Running] = {}
         self._stop_at: float | None = None  # when what is not finished is handed back
         self._leave_at = float("inf")  # when nothing is waited for any longer
+        self._failed_here: dict[str, float] = {}  # when, by operation
         self._next_renewal = 0.0
         self._next_sweep = 0.0
         self._next_heartbeat = 0.0
@@ -106,10 +108,16 @@ class Worker:
 
     def _claim(self) -> None:
         while not self._stopping and len(self._running) < self._broker.settings.concurrency:
-            work = operations.claim(self._broker, self._owner)
+            work = operations.claim(self._broker, self._owner, self._left())
             if work is None:
                 return
             self._start(work)
+
+    def _left(self) -> list[str]:
+        """What this worker could not do lately, for whatever reason that may pass: another may have a way where it has none."""
+        recent = time.monotonic() - LEFT_SECONDS
+        self._failed_here = {id_: at for id_, at in self._failed_here.items() if at > recent}
+        return list(self._failed_here)
 
     def _start(self, work: Work) -> None:
         log.info("operation claimed", **_ids(work), kind=work.kind, epoch=work.epoch)
@@ -159,6 +167,8 @@ class Worker:
         if not operations.finish(self._broker, work.operation_id, work.epoch, running.result):
             log.warning("result refused: another worker owns the operation", **_ids(work), epoch=work.epoch)
         log.info("operation run", **_ids(work), kind=work.kind, outcome=running.result.status, reason=running.result.message)
+        if running.result.may_be_repeated:
+            self._failed_here[work.operation_id] = time.monotonic()
         running.run.close()
         del self._running[work.operation_id]
 

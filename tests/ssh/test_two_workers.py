@@ -152,7 +152,7 @@ def test_worker_that_is_cut_off_from_the_hosts_gives_way_to_one_that_is_not(flee
         other.start()
         work.require_taken_over()
         log = log_of(shared, work.operations)
-        assert any(f"Host {host.name} does not answer any more" in log for host in fleet.site.hosts), log
+        assert all(f"Host {host.name} does not answer any more" in log for host in fleet.site.hosts), log
     finally:
         for cable in lost.to_hosts:
             cable.mend()
