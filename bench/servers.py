@@ -7,15 +7,14 @@ python -m bench.servers bare LISTEN      answers anything with the same bytes: h
 import socket
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy
 from flask import Flask, Response, jsonify, request
 
-from apb_broker.catalog import config as configuration
-from apb_broker.machine.state import StateDirectory
-from apb_broker.server import Server
+from apb_broker import server
 from apb_broker.storage.database import driver_url
 
 ONE_ROW = sqlalchemy.text("SELECT kind, state, description FROM bench_operations WHERE id = :id")
@@ -47,18 +46,17 @@ def baseline(database_url: str, catalog: bytes) -> Flask:
     return app
 
 
-class Baseline(Server):
+class Baseline(server.Server):
     """apb's own gunicorn settings around the other application."""
 
     def __init__(self, state_dir: Path, listen: str, catalog: bytes) -> None:
         self._catalog = catalog
-        state = StateDirectory(state_dir)
-        config = configuration.load(state.config_file).model_copy(update={"listen": listen})
-        super().__init__(state_dir, state.database_url(), config)
+        found = server.checked(state_dir)
+        super().__init__(state_dir, replace(found, config=found.config.model_copy(update={"listen": listen})))
 
     def load(self) -> Flask:
         """The application of one worker process."""
-        return baseline(self._database_url, self._catalog)
+        return baseline(self._assembled.database_url, self._catalog)
 
 
 def bare(port: int) -> None:

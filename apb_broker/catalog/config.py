@@ -279,6 +279,10 @@ class Settings(Model):
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     cancel_grace_seconds: Seconds = 10
     run_limits: Annotated[RunLimits, Field(description="What a run may take; one that takes more is ended")] = RunLimits()
+    drain_seconds: Annotated[
+        float,
+        Field(ge=0, le=86400, description="How long a worker that is told to stop goes on with what it runs, before it hands it back"),
+    ] = 30
     language: Annotated[str, Field(pattern=LANGUAGE, description="Language of the catalog's texts, where a role has them in it")] = "en"
     api_versions: Annotated[list[Literal["2.13", "2.14", "2.15", "2.16", "2.17"]], Field(min_length=1)] = [
         "2.13",

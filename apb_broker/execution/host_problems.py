@@ -55,7 +55,7 @@ _OF_CONNECTION = (
         "ansible_ssh_private_key_file in the inventory",
     ),
     (
-        r"timed out|Connection (?:reset|closed)|closed by remote|Broken pipe|Timeout",
+        r"timed out|Connection (?:reset|closed)|closed by remote|Broken pipe|Timeout|Data could not be sent to remote host",
         True,
         "{host} does not answer any more: see whether it is up and nothing between it and the worker drops connections to its sshd",
     ),

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -114,10 +114,13 @@ class Work:
     deadline_seconds: float
 
 
-def claim(broker: Broker, owner: str) -> Work | None:
-    """Takes the next operation that is due, or None. One that cannot be run at all is ended at once."""
+def claim(broker: Broker, owner: str, left: Collection[str] = ()) -> Work | None:
+    """Takes the next operation that is due, or None. One that cannot be run at all is ended at once.
+
+    `left` are operations that this worker could not carry out just now: others get them first, who may have a way to their host.
+    """
     with broker.database.unit() as unit:
-        operation = queue.claim(unit, owner=owner, lease_seconds=broker.settings.lease_seconds)
+        operation = queue.claim(unit, owner=owner, lease_seconds=broker.settings.lease_seconds, left=left)
     if operation is None:
         return None
     try:
@@ -129,7 +132,7 @@ def claim(broker: Broker, owner: str) -> Work | None:
         finish(
             broker, operation.id, operation.epoch, Result("failed", message=f"the broker cannot run this: {type(error).__name__}: {error}")
         )
-        return claim(broker, owner)
+        return claim(broker, owner, left)
 
 
 def _work(unit: Unit, operation_id: str) -> Work:

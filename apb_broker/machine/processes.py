@@ -123,12 +123,19 @@ class Child:
         return next((line.strip() for line in reversed(lines) if line.strip()), "it gives no reason")
 
 
-def stop(children: Sequence[Child], grace_seconds: float, is_impatient: Callable[[], bool]) -> None:
-    """SIGTERM to all, then SIGKILL to whoever still runs after the grace, or at once when told to hurry."""
+def stop(children: Sequence[Child], grace_seconds: float, impatience: Callable[[], int]) -> None:
+    """SIGTERM to all, then SIGKILL to whoever still runs after the grace.
+
+    Who is told to hurry passes it on, once: a worker hands back what it runs, a web server ends its requests. Told again, it kills.
+    """
     for child in children:
         child.signal(signal.SIGTERM)
-    end = time.monotonic() + grace_seconds
-    while any(child.pid for child in children) and time.monotonic() < end and not is_impatient():
+    end, was_told = time.monotonic() + grace_seconds, False
+    while any(child.pid for child in children) and time.monotonic() < end and impatience() <= 1:
+        if impatience() and not was_told:
+            was_told = True
+            for child in children:
+                child.signal(signal.SIGINT)
         time.sleep(POLL_SECONDS)
     for child in children:
         child.signal_group(signal.SIGKILL)

@@ -26,8 +26,7 @@ from apb_broker.machine.state import StateDirectory
 
 Say = Callable[[str], None]
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# The worker drains for 30 s and gives each cancelled run 10 s.
-GRACE_SECONDS = 45.0
+SPARE_SECONDS = 15.0  # on top of what apb.yml grants serve and worker to stop in
 WATCH_SECONDS = 0.5
 POLL_SECONDS = 0.05
 HTTP_SECONDS = 5.0
@@ -69,6 +68,17 @@ def roles_here(state: StateDirectory) -> list[str]:
     return sorted({offer.service.role for offer in here})
 
 
+def stop_seconds(state: StateDirectory) -> float:
+    """How long serve and worker may take to stop: requests are answered, runs finished or handed back."""
+    from apb_broker.catalog import config as configured
+    from apb_broker.catalog.errors import ConfigError
+
+    settings = configured.Settings()
+    with contextlib.suppress(ConfigError):  # a broken apb.yml must not keep anything from being stopped
+        settings = configured.load(state.config_file).settings
+    return max(settings.drain_seconds + settings.cancel_grace_seconds, settings.sync_wait_seconds) + SPARE_SECONDS
+
+
 def apb_command(name: str, state: StateDirectory) -> Sequence[str]:
     """`apb serve` or `apb worker` of this installation."""
     return [sys.executable, "-m", "apb_cli.main", name, "--state-dir", str(state.root)]
@@ -83,7 +93,7 @@ class Parts:
     playbook: str | None = preparation.PLAYBOOK
     roles: Callable[[StateDirectory], Sequence[str]] = roles_here
     command: Callable[[str, StateDirectory], Sequence[str]] = apb_command
-    grace_seconds: float = GRACE_SECONDS
+    grace_seconds: Callable[[StateDirectory], float] = lambda state: stop_seconds(state)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -226,11 +236,11 @@ def _prepare(state: StateDirectory, say: Say, parts: Parts, signals: Signals) ->
 
 
 def _start_children(state: StateDirectory, say: Say, parts: Parts, signals: Signals, running: contextlib.ExitStack) -> list[Child]:
-    processes.end_leftovers(state.children_file, parts.grace_seconds)
+    processes.end_leftovers(state.children_file, parts.grace_seconds(state))
     _refuse_taken_address(configuration.configured_listen(state))
     names = environment.of_children(parts.environment)
     children = [Child(name, parts.command(name, state), state.logs / f"{name}.log", names) for name in ("serve", "worker")]
-    running.callback(lambda: processes.stop(children, parts.grace_seconds, _impatience(signals)))
+    running.callback(lambda: processes.stop(children, parts.grace_seconds(state), _impatience(signals)))
     for child in children:
         try:
             child.start()
@@ -240,10 +250,10 @@ def _start_children(state: StateDirectory, say: Say, parts: Parts, signals: Sign
     return children
 
 
-def _impatience(signals: Signals) -> Callable[[], bool]:
-    """A further signal while stopping means: at once."""
+def _impatience(signals: Signals) -> Callable[[], int]:
+    """How many further signals have come while stopping."""
     before = max(signals.count, 1)
-    return lambda: signals.count > before
+    return lambda: signals.count - before
 
 
 def _refuse_taken_address(listen: str) -> None:

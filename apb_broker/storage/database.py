@@ -40,6 +40,12 @@ SELECT port FROM (
 ) AS free
 WHERE pg_try_advisory_xact_lock(hashtextextended('port/' || :host || '/' || port, 0)) LIMIT :wanted
 """)
+# What a cut network would otherwise hold up for a quarter of an hour (the system's retransmissions) or two hours (its keep-alives):
+# we give a silent server up, and a server gives us up, with the locks that an interrupted or stopped process left. libpq's
+# names and PostgreSQL's; what the URL says wins. They mean nothing on a local socket, but for the last one.
+OF_US = {"connect_timeout": 5, "tcp_user_timeout": 15000, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
+OF_SERVER = {"tcp_user_timeout": "15s", "tcp_keepalives_idle": "5s", "tcp_keepalives_interval": "5s", "tcp_keepalives_count": "2"}
+IDLE_TRANSACTION_SECONDS = 15.0  # no transaction of ours waits for anything but the database
 SPARE_PORTS = 100  # that others may hold just now
 TAKEN_PORTS = text("SELECT port FROM allocations WHERE host = :host AND port = ANY(:ports)")
 USAGE = text("""
@@ -69,6 +75,19 @@ def driver_url(url: str) -> str:
     return url
 
 
+def patience(url: str) -> dict[str, int]:
+    """How long a connection waits for a server that is silent: arguments for psycopg, without those that the URL has."""
+    said = sqlalchemy.make_url(driver_url(url)).query
+    return {name: value for name, value in OF_US.items() if name not in said}
+
+
+def _limit_server(connection: Any, _record: object) -> None:
+    """How long the server waits for us. By a statement: poolers refuse them as parameters of a connection."""
+    limits = {**OF_SERVER, "idle_in_transaction_session_timeout": f"{IDLE_TRANSACTION_SECONDS:g}s"}
+    connection.execute("SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in limits.items()))
+    connection.commit()
+
+
 def _require_open(connection: Any, record: Any, _proxy: object) -> None:
     """A pooled connection that its server has closed meanwhile is replaced by the pool.
 
@@ -87,7 +106,10 @@ class Database:
 
     def __init__(self, url: str, keyring: Keyring, *, pool_size: int = 10, pool_wait_seconds: float = 30) -> None:
         # hide_parameters: an error's text must never show the values of a statement.
-        self.engine = sqlalchemy.create_engine(driver_url(url), pool_size=pool_size, pool_timeout=pool_wait_seconds, hide_parameters=True)
+        self.engine = sqlalchemy.create_engine(
+            driver_url(url), pool_size=pool_size, pool_timeout=pool_wait_seconds, hide_parameters=True, connect_args=patience(url)
+        )
+        sqlalchemy.event.listen(self.engine, "connect", _limit_server)
         sqlalchemy.event.listen(self.engine, "checkout", _require_open)
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.keyring = keyring

@@ -4,7 +4,7 @@ import contextlib
 
 import psycopg
 
-from apb_broker.storage.database import driver_url
+from apb_broker.storage import database
 from apb_broker.storage.queue import CHANNEL
 
 
@@ -12,14 +12,15 @@ class Listener:
     """Readable when something was queued. Without a connection it is silent; `connect` tries anew."""
 
     def __init__(self, url: str) -> None:
-        self._url = driver_url(url).replace("postgresql+psycopg://", "postgresql://", 1)
+        self._url = database.driver_url(url).replace("postgresql+psycopg://", "postgresql://", 1)
+        self._patience = database.patience(url)
         self._connection: psycopg.Connection | None = None
 
     def connect(self) -> bool:
         """Listens, if it does not already; says whether it does."""
         if self._connection is None or self._connection.closed:
             try:
-                self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+                self._connection = psycopg.connect(self._url, autocommit=True, **self._patience)  # type: ignore[arg-type]
                 self._connection.execute(f"LISTEN {CHANNEL}")
             except psycopg.Error:
                 self.close()

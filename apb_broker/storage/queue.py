@@ -4,7 +4,7 @@ An operation is owned by whoever claimed it last: each claim takes a new, higher
 operation and epoch, so that an owner that was given up on can change nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from apb_broker.storage.tables import ACTIVE_STATES, Operation, Progress, epoch_
 
 CHANNEL = "apb_operations"
 NOTIFY = text(f"NOTIFY {CHANNEL}")
+LEFT_SECONDS = 2.0  # how long a worker leaves to others what it could not do itself
 APPEND = insert(Progress.__table__)  # type: ignore[arg-type]
 
 
@@ -25,8 +26,8 @@ def notify(unit: Unit) -> None:
     unit.session.execute(NOTIFY)
 
 
-def claim(unit: Unit, *, owner: str, lease_seconds: float) -> Operation | None:
-    """Takes the oldest operation that is due, or None. Two workers never get the same one.
+def claim(unit: Unit, *, owner: str, lease_seconds: float, left: Collection[str] = ()) -> Operation | None:
+    """Takes the oldest operation that is due, or None. Two workers never get the same one. Those `left` are taken a little later.
 
     Operations on an instance come after all that were accepted before them, and before all that are accepted after them;
     only its bindings proceed side by side. (A removal is accepted while what it halts has still to end.)
@@ -38,6 +39,7 @@ def claim(unit: Unit, *, owner: str, lease_seconds: float) -> Operation | None:
         .where(
             Operation.state == "queued",
             Operation.due_at <= func.now(),
+            or_(Operation.id.not_in(left), Operation.due_at <= func.now() - timedelta(seconds=LEFT_SECONDS)) if left else true(),
             Operation.deadline_at > func.now(),
             ~exists().where(
                 earlier.instance_id == Operation.instance_id, earlier.sequence < Operation.sequence, _is_active(earlier), in_the_way

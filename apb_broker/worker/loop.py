@@ -24,7 +24,8 @@ from apb_broker.storage.listening import Listener
 from apb_broker.worker import jobs
 
 POLL_SECONDS = 1.0
-DRAIN_SECONDS = 30.0
+LEFT_SECONDS = 120.0  # longer than any pause before an operation is run again
+HAND_BACK_SECONDS = 5.0  # on top of cancel_grace_seconds: then a worker that is to stop goes, whatever the database does
 
 log = structlog.get_logger("apb.worker")
 
@@ -47,7 +48,9 @@ class Worker:
         self._listener = listener
         self._owner = owner
         self._running: dict[str, Running] = {}
-        self._stop_at: float | None = None
+        self._stop_at: float | None = None  # when what is not finished is handed back
+        self._leave_at = float("inf")  # when nothing is waited for any longer
+        self._failed_here: dict[str, float] = {}  # when, by operation
         self._next_renewal = 0.0
         self._next_sweep = 0.0
         self._next_heartbeat = 0.0
@@ -55,11 +58,11 @@ class Worker:
         self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
-        """Works until SIGTERM or SIGINT, then drains."""
+        """Works until SIGTERM or SIGINT, then drains: finishes within drain_seconds, or hands back. A second signal: hands back now."""
         self._catch_signals()
         execution.become_subreaper()
         log.info("worker started", owner=self._owner, concurrency=self._broker.settings.concurrency)
-        while not (self._stopping and not self._running):
+        while not self._may_leave():
             self._with_database(self._tell)
             self._with_database(self._claim)
             self._wait()
@@ -70,17 +73,28 @@ class Worker:
             self._with_database(self._sweep)
             self._drain()
             execution.kill_orphans()
-        self._with_database(lambda: fleet.report_stopped(self._broker, self._owner))
-        self._listener.close()
+        self._leave()
         log.info("worker stopped", owner=self._owner)
 
     @property
     def _stopping(self) -> bool:
         return self._stop_at is not None
 
+    def _may_leave(self) -> bool:
+        return self._stopping and (not self._running or time.monotonic() > self._leave_at)
+
+    def _leave(self) -> None:
+        """Runs are ended, if any are left; their operations are taken over when their leases are."""
+        for running in self._running.values():
+            log.error("operation not handed back: the database does not answer", **_ids(running.work))
+            running.run.close()
+        self._with_database(lambda: fleet.report_stopped(self._broker, self._owner))
+        self._listener.close()
+
     def _catch_signals(self) -> None:
         def stop(signal_number: int, _frame: object) -> None:
-            self._stop_at = self._stop_at or time.monotonic() + DRAIN_SECONDS
+            now = time.monotonic()
+            self._stop_at = now + self._broker.settings.drain_seconds if self._stop_at is None else min(self._stop_at, now)
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
@@ -96,10 +110,16 @@ class Worker:
     def _claim(self) -> None:
         # Not before it is known that our keys are the database's.
         while self._has_told and not self._stopping and len(self._running) < self._broker.settings.concurrency:
-            work = operations.claim(self._broker, self._owner)
+            work = operations.claim(self._broker, self._owner, self._left())
             if work is None:
                 return
             self._start(work)
+
+    def _left(self) -> list[str]:
+        """What this worker could not do lately, for whatever reason that may pass: another may have a way where it has none."""
+        recent = time.monotonic() - LEFT_SECONDS
+        self._failed_here = {id_: at for id_, at in self._failed_here.items() if at > recent}
+        return list(self._failed_here)
 
     def _start(self, work: Work) -> None:
         log.info("operation claimed", **_ids(work), kind=work.kind, epoch=work.epoch)
@@ -149,6 +169,8 @@ class Worker:
         if not operations.finish(self._broker, work.operation_id, work.epoch, running.result):
             log.warning("result refused: another worker owns the operation", **_ids(work), epoch=work.epoch)
         log.info("operation run", **_ids(work), kind=work.kind, outcome=running.result.status, reason=running.result.message)
+        if running.result.may_be_repeated:
+            self._failed_here[work.operation_id] = time.monotonic()
         running.run.close()
         del self._running[work.operation_id]
 
@@ -180,8 +202,8 @@ class Worker:
             self._has_told = True
 
     def _drain(self) -> None:
-        if self._stop_at is not None and time.monotonic() > self._stop_at:
-            self._stop_at = float("inf")
+        if self._stop_at is not None and self._leave_at == float("inf") and time.monotonic() >= self._stop_at:
+            self._leave_at = time.monotonic() + self._broker.settings.cancel_grace_seconds + HAND_BACK_SECONDS
             for running in self._running.values():
                 running.run.cancel()
 

@@ -49,7 +49,8 @@ class Offered:
 class Wire:
     """HTTP to the broker; every exchange is kept. Connections are not: the server closes idle ones just when they are used again."""
 
-    def __init__(self, admin: dict[str, str]) -> None:
+    def __init__(self, admin: dict[str, str], *, transport: Callable[[], httpx.BaseTransport] = lambda: None) -> None:
+        self._transport = transport  # for what is between a platform and the broker
         self.exchanges: list[Exchange] = []
         self.operations: deque[tuple[str, str | None, str]] = deque(maxlen=200)
         self.accepted: set[str] = set()
@@ -67,7 +68,7 @@ class Wire:
     @property
     def _http(self) -> httpx.Client:
         if not hasattr(self._of_thread, "client"):
-            self._of_thread.client = httpx.Client(**self._options)
+            self._of_thread.client = httpx.Client(transport=self._transport(), **self._options)
         found: httpx.Client = self._of_thread.client
         return found
 
@@ -136,7 +137,7 @@ class Client(threading.Thread):
         super().__init__(name=f"client-{number}", daemon=True)
         self._number, self._chance = number, random.Random(f"{seed}/{number}")
         self._wire, self._offered, self._instances = wire, offered, instances
-        self._pace = pace
+        self._pace, self._until = pace, pace.until
         self._count = 0
         self._last: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.failure: Exception | None = None
@@ -147,11 +148,15 @@ class Client(threading.Thread):
         try:
             time.sleep(self._chance.uniform(0, pause))
             self.provision(self._some_instance())
-            while clock() < self._pace.until and len(self._wire.accepted) < self._pace.operations:
+            while clock() < self._until and len(self._wire.accepted) < self._pace.operations:
                 self._act()
                 time.sleep(min(self._chance.expovariate(1 / pause), 4 * pause))
         except Exception as error:
             self.failure = error
+
+    def stop(self) -> None:
+        """No further request."""
+        self._until = 0.0
 
     def _act(self) -> None:
         if self._last is not None and self._chance.random() < AGAIN:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -39,11 +40,27 @@ class Site:
     def start(self) -> None:
         """All three, until the broker answers."""
         for name in ("serve", *["worker"] * WORKERS):
-            with (self.state.logs / f"{name}-{len(self._processes)}.log").open("wb") as log:
-                environment = {**os.environ, "APB_STATE_DIR": str(self.state.root)}
-                command = [sys.executable, "-m", "apb_cli.main", name]
-                self._processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True))
+            self.start_one(name)
         wait(self._answers, START_SECONDS, "the start of the broker")
+
+    def start_one(self, name: str, place: int | None = None) -> None:
+        """One process, in the place of one that has ended, or beside the others. Not until it answers."""
+        number = len(self._processes) if place is None else place
+        with (self.state.logs / f"{name}-{number}.log").open("ab") as log:
+            environment = {**os.environ, "APB_STATE_DIR": str(self.state.root)}
+            command = [sys.executable, "-m", "apb_cli.main", name]
+            self._processes[number : number + 1] = [
+                subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            ]
+
+    def signal_one(self, place: int, number: int) -> None:
+        """A signal to one process."""
+        self._processes[place].send_signal(number)
+
+    def stop_one(self, place: int) -> None:
+        """SIGTERM to one process, and its end, which has to be a good one."""
+        self.signal_one(place, signal.SIGTERM)
+        assert self._processes[place].wait(STOP_SECONDS) == 0, self.logs()
 
     def _answers(self) -> bool:
         assert not [each for each in self._processes if each.poll() is not None], self.logs()
@@ -73,13 +90,16 @@ class Site:
 
     def load(self, offered: Offered, instances: list[str], clients: int, pace: Pace) -> tuple[Wire, list[str]]:
         """That many clients; the exchanges, and which clients got no answer."""
-        wire = Wire(self.admin)
-        working = [Client(number, self.seed, wire, offered, instances, pace) for number in range(clients)]
+        wire, working = self.begin(offered, instances, clients, pace)
+        return wire, ended(working)
+
+    def begin(self, offered: Offered, instances: list[str], clients: int, pace: Pace, **wire: Any) -> tuple[Wire, list[Client]]:
+        """That many clients, at work; `ended` waits for them."""
+        made = Wire(self.admin, **wire)
+        working = [Client(number, self.seed, made, offered, instances, pace) for number in range(clients)]
         for client in working:
             client.start()
-        for client in working:
-            client.join()
-        return wire, [f"{client.name}: {client.failure!r}" for client in working if client.failure is not None]
+        return made, working
 
     def settle(self, wire: Wire, seconds: float) -> float:
         """Waits until nothing is in progress; when that was."""
@@ -104,6 +124,13 @@ class Site:
             deadline_seconds=deadline_seconds,
             found={each: listed.get(each) for each in instances},
         )
+
+
+def ended(working: list[Client]) -> list[str]:
+    """Waits for the end of clients; which of them got no answer."""
+    for client in working:
+        client.join()
+    return [f"{client.name}: {client.failure!r}" for client in working if client.failure is not None]
 
 
 def wait(condition: Any, seconds: float, what: str) -> None:

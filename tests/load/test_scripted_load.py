@@ -92,8 +92,8 @@ SETTINGS = {
 }
 
 
-def offer_crates(made: Site) -> None:
-    """A role of the tests' own in the site's apb.yml, whose runs follow the script."""
+def offer_crates(made: Site, **script: Any) -> None:
+    """A role of the tests' own in the site's apb.yml, whose runs follow the script, but for what is said otherwise."""
     role = made.state.root / "services" / "crate"
     (role / "tasks" / "host").mkdir(parents=True)
     (role / "meta").mkdir()
@@ -101,7 +101,7 @@ def offer_crates(made: Site) -> None:
     (role / "meta" / "service.yml").write_text(yaml.safe_dump(SERVICE, allow_unicode=True))
     made.configure(
         services_path=["services"],
-        roles=[{"name": "crate", "settings": {"scripted": {**SCRIPT, "record": str(made.record)}}}],
+        roles=[{"name": "crate", "settings": {"scripted": {**SCRIPT, **script, "record": str(made.record)}}}],
         offers=[{"plan": f"crate/{name}", "mode": "host", "targets": ["local"]} for name in ("small", "large")],
         settings=SETTINGS,
     )

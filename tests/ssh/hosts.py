@@ -45,10 +45,10 @@ sys.path.insert(0, "/opt/supervisor")
 from supervisor.supervisord import main
 main()
 """
-USERADD = """\
+STOPPABLE = """\
 #!/bin/sh
-if rm /run/hang 2>/dev/null; then touch /run/hanging; sleep 600; fi
-exec /usr/sbin/useradd.real "$@"
+if rm /run/hang-{program} 2>/dev/null; then touch /run/hanging; sleep 600; fi
+exec /usr/sbin/{program}.real "$@"
 """
 _PR_SET_PDEATHSIG = 1
 
@@ -156,17 +156,18 @@ class Host:
         lines = sorted(line for line in self.processes().values() if line and not line.startswith(passing))
         return {"processes": lines, "users": self.users(), "ports": self.ports(), "files": self.files()}
 
-    def make_useradd_stoppable(self) -> None:
-        """From now on `stop_next_useradd` works: the program behind the first task of an action hangs when it is told to."""
-        program = self.root / "usr/sbin/useradd"
-        program.rename(program.with_name("useradd.real"))
-        program.write_text(USERADD)
-        program.chmod(0o755)
+    def make_stoppable(self, *programs: str) -> None:
+        """From now on `stop_next` works for these: the programs behind a task of ours hang when they are told to."""
+        for name in programs:
+            program = self.root / "usr/sbin" / name
+            program.rename(program.with_name(f"{name}.real"))
+            program.write_text(STOPPABLE.format(program=name))
+            program.chmod(0o755)
 
-    def stop_next_useradd(self) -> None:
+    def stop_next(self, program: str = "useradd") -> None:
         """The next call of it does not end, those after it do."""
         (self.root / "run/hanging").unlink(missing_ok=True)
-        (self.root / "run/hang").touch()
+        (self.root / "run" / f"hang-{program}").touch()
 
     def hanging(self) -> list[int]:
         """The call that does not end, once it has begun."""
@@ -307,9 +308,9 @@ def _has_died(starter: "subprocess.Popen[bytes]", directory: Path) -> bool:
     return False
 
 
-def write_inventory(path: Path, hosts: list[Host], become_password: str) -> Path:
+def write_inventory(path: Path, hosts: list[Host], become_password: str, **more: object) -> Path:
     """An inventory of these hosts, in the group `caches`; the password for sudo is already encrypted text, `!vault` and all."""
-    described = {"caches": {"hosts": {host.name: host.variables() for host in hosts}}}
+    described = {"caches": {"hosts": {host.name: {**host.variables(), **more} for host in hosts}}}
     path.write_text(yaml.safe_dump(described) + f"  vars:\n    ansible_become_password: {become_password}\n")
     return path
 

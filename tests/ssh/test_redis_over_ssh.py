@@ -13,7 +13,7 @@ from apb_broker.lifecycle import bindings
 from apb_broker.lifecycle.broker import Broker
 from tests import scenarios
 from tests.e2e.machine import login, wait
-from tests.ssh.site import SUCCEEDED, Site, ended, epoch_of, job_of, slug_of
+from tests.ssh.site import SUCCEEDED, Site, ended, epoch_of, job_of, log_of, slug_of
 
 # Of these tests alone: the hosts began with this machine's users, among whom may be those of other tests' instances.
 IDS = (f"far-{uuid.uuid4()}", f"far-{uuid.uuid4()}")
@@ -22,12 +22,9 @@ IDS = (f"far-{uuid.uuid4()}", f"far-{uuid.uuid4()}")
 @pytest.fixture(autouse=True)
 def nothing_left(site: Site, far: Broker):
     """Whatever a test does: at its end the hosts are as they were before it."""
-    before = {host.name: host.state() for host in site.hosts}
+    before = site.states()
     yield
-    for host in site.hosts:
-        with contextlib.suppress(AssertionError):
-            wait(lambda host=host: host.state() == before[host.name], 20)
-        assert host.state() == before[host.name], f"something is left on {host.name}"
+    site.require(before)
 
 
 def provision(far: Broker) -> list[str]:
@@ -76,7 +73,7 @@ def test_redis_runs_on_each_host_and_is_used_from_here(site: Site, far: Broker) 
 def test_worker_killed_in_mid_task_is_followed_by_another(site: Site, far: Broker) -> None:
     """SIGKILL while a module hangs on each host: it goes on there, until the next worker's run ends it. The old run is refused."""
     for host in site.hosts:
-        host.stop_next_useradd()
+        host.stop_next()
     made = provision(far)
     first = site.start_worker()
     try:
@@ -103,7 +100,7 @@ def test_worker_killed_in_mid_task_is_followed_by_another(site: Site, far: Broke
 def test_provision_canceled_in_mid_task_leaves_nothing(site: Site, far: Broker) -> None:
     """A removal during the provision: its run is canceled, and what it left working on the host is ended by the removal's."""
     for host in site.hosts:
-        host.stop_next_useradd()
+        host.stop_next()
     made = provision(far)
     with site.worker():
         for host in site.hosts:
@@ -115,7 +112,7 @@ def test_provision_canceled_in_mid_task_leaves_nothing(site: Site, far: Broker) 
 def test_paused_worker_is_fenced_off(site: Site, far: Broker) -> None:
     """SIGSTOP of worker and run; another takes over; when they go on (SIGCONT), they change nothing any more."""
     for host in site.hosts:
-        host.stop_next_useradd()
+        host.stop_next()
     made = provision(far)
     first = site.start_worker()
     paused: list[int] = []
@@ -125,11 +122,11 @@ def test_paused_worker_is_fenced_off(site: Site, far: Broker) -> None:
         paused = pause(first.pid)
         with site.worker():
             assert [ended(far, id_) for id_ in made] == [SUCCEEDED] * 2
-            after = {host.name: host.state() for host in site.hosts}
+            after = site.states()
             go_on(paused)
             wait(lambda: not execution_below(first.pid), 60, "the end of the old runs")
             assert [scenarios.state(far, id_) for id_ in made] == ["succeeded"] * 2
-            wait(lambda: {host.name: host.state() for host in site.hosts} == after, 10, "that the old run has changed nothing")
+            wait(lambda: site.states() == after, 10, "that the old run has changed nothing")
             deprovision(far)
     finally:
         first.kill()
@@ -167,10 +164,3 @@ def test_host_that_refuses_connections_is_tried_again(site: Site, far: Broker) -
         assert [ended(far, id_) for id_ in made] == [SUCCEEDED] * 2
         assert f"Host {host.name} refuses connections: start sshd there" in log_of(far, made)
         deprovision(far)
-
-
-def log_of(far: Broker, operation_ids: list[str]) -> str:
-    from apb_broker.storage.tables import Progress
-
-    with far.database.unit() as unit:
-        return "\n".join(row.text for row in unit.session.query(Progress).filter(Progress.operation_id.in_(operation_ids)))

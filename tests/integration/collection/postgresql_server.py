@@ -65,16 +65,27 @@ class Server:
         data = self.directory / "data"
         made = ["-D", data, "-U", ADMIN, "-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run([self.programs / "initdb", *made], check=True, stdout=subprocess.DEVNULL, **run)
-        options = {"port": self.port, "unix_socket_directories": self.directory / "run", **OPTIONS}
-        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        with (self.directory / "log").open("wb") as log:
-            command = [self.programs / "postgres", "-D", data, *words]
-            dying = processes.dies_with_parent(signal.SIGINT)  # tests may be killed
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, preexec_fn=dying, **run)
-        await_true(self._answers)
+        self._launch()
         if self.sql("SELECT to_regrole('postgres') IS NULL")[0][0]:
             self.sql("CREATE ROLE postgres")  # as everywhere; the name must not be taken for an account
         self.sql(f"CREATE ROLE {MINOR_ADMIN} LOGIN CREATEROLE CREATEDB PASSWORD '{MINOR_PASSWORD}'")
+
+    def _launch(self, **changes):
+        options = {"port": self.port, "unix_socket_directories": self.directory / "run", **OPTIONS, **changes}
+        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        with (self.directory / "log").open("ab") as log:
+            command = [self.programs / "postgres", "-D", self.directory / "data", *words]
+            dying = processes.dies_with_parent(signal.SIGINT)  # tests may be killed
+            run = accounts.of_postgres().process_options()
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, preexec_fn=dying, **run)
+        await_true(self._answers)
+
+    def listen(self, addresses):
+        """At these addresses too, from now on, for everybody with a password there."""
+        self.stop()
+        with (self.directory / "data" / "pg_hba.conf").open("a") as rules:
+            rules.writelines(f"host all all {address}/30 scram-sha-256\n" for address in addresses)
+        self._launch(listen_addresses=",".join([OPTIONS["listen_addresses"], *addresses]))
 
     def _answers(self):
         assert self.process.poll() is None, self.log

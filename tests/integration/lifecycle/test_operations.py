@@ -9,6 +9,7 @@ from sqlalchemy import text
 from apb_broker.lifecycle import errors, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
+from apb_broker.storage import queue
 from apb_broker.storage.migrate import migrate
 from tests import scenarios
 
@@ -311,3 +312,14 @@ def test_database_holds_no_secret_in_clear(broker: Broker) -> None:
         dump = "".join(str(connection.execute(text(f"SELECT {t}::text FROM {t}")).all()) for t in tables)
     assert instance_id in dump
     assert not [secret for secret in wanted if str(secret) in dump]
+
+
+def test_what_a_worker_could_not_do_is_left_to_others_first(broker: Broker) -> None:
+    """They may have a way to the host where it has none; without others it takes it a little later itself."""
+    accepted = scenarios.provision(broker)
+    scenarios.run(broker, Result("failed", message="the host does not answer", transient=True))
+    age(broker, "due_at", operations.RETRY_SECONDS[0])
+    left = [accepted.operation_id or ""]
+    assert operations.claim(broker, "cut-off", left) is None
+    age(broker, "due_at", queue.LEFT_SECONDS)
+    assert operations.claim(broker, "alone", left) is not None

@@ -31,8 +31,8 @@ def migrate(url):
 
 root, listen, playbook, fake, seconds = sys.argv[1:]
 command = lambda name, state: [sys.executable, fake, name, str(state.root)]
-no_tables = {"check_keys": lambda url, key_file: None}
-parts = up.Parts(migrate=migrate, playbook=playbook or None, command=command, grace_seconds=float(seconds), **no_tables)
+no_tables = {"check_keys": lambda url, key_file: None, "grace_seconds": lambda _state: float(seconds)}
+parts = up.Parts(migrate=migrate, playbook=playbook or None, command=command, **no_tables)
 sys.exit(up.run_up(root, listen or None, lambda text: print(text, flush=True), parts))
 """
 
@@ -274,6 +274,21 @@ def test_up_kills_what_does_not_stop(person, familiar, listen):
         second = again.children.values()
         assert again.end(signal.SIGTERM) == 0
     assert all(map(is_gone, second))
+
+
+@pytest.mark.parametrize("person", ["myself"], indirect=True)
+def test_up_passes_haste_on(person, familiar, listen):
+    """Told to stop twice, it tells those that have not stopped yet to hurry: none is killed, long before the grace is over."""
+    (familiar / "s/worker.stubborn").touch()
+    with Up(person, familiar, listen=listen, seconds=600) as up:
+        up.until("credentials")
+        log = familiar / "s/logs/worker.log"
+        await_true(lambda: "started" in log.read_text())
+        up.process.send_signal(signal.SIGTERM)
+        up.until("stopping")
+        await_true(lambda: "serve" not in [name for name, pid in up.children.items() if not is_gone(pid)])
+        assert up.end(signal.SIGTERM) == 0
+        assert "KeyboardInterrupt" in log.read_text()
 
 
 @pytest.mark.parametrize("person", ["myself"], indirect=True)

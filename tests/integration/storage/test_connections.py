@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from apb_broker.storage.database import Database, Unit
+from apb_broker.storage.database import Database, Unit, patience
 from apb_broker.storage.errors import Unavailable
 from apb_broker.storage.sealing import Keyring
 from apb_broker.storage.tables import Allocation
@@ -61,3 +61,21 @@ def test_unit_without_a_free_connection_is_unavailable(database_url: str, key_fi
         refused = pytest.raises(Unavailable, match="all connections to it are in use")
         with refused, database.unit() as unit:
             pid(unit)
+
+
+def test_unit_that_stops_in_the_middle_gives_up_its_locks(database_url: str, key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process was stopped, or its network cut: others need not wait for it, and it can write nothing when it goes on."""
+    monkeypatch.setattr("apb_broker.storage.database.IDLE_TRANSACTION_SECONDS", 0.3)
+    stopped, other = (Database(database_url, Keyring.load(key_file)) for _ in range(2))
+    with contextlib.closing(stopped), contextlib.closing(other), pytest.raises(Unavailable), stopped.unit() as unit:
+        unit.lock_instance("i1")
+        with other.unit() as waiting:
+            waiting.lock_instance("i1")
+        unit.flush()
+        pid(unit)
+
+
+def test_connection_takes_what_its_url_says_of_patience() -> None:
+    """Whoever has a slow network says so there."""
+    assert "connect_timeout" not in patience("postgresql://apb@db/apb?connect_timeout=60")
+    assert patience("postgresql://apb@db/apb")["connect_timeout"] == 5

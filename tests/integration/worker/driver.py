@@ -1,4 +1,4 @@
-"""A worker process for tests: python driver.py APB_YML DATABASE_URL KEY_FILE OWNER DRAIN_SECONDS."""
+"""A worker process for tests: python driver.py APB_YML DATABASE_URL KEY_FILE OWNER."""
 
 import sys
 from pathlib import Path
@@ -13,9 +13,8 @@ from apb_broker.storage.sealing import Keyring
 from apb_broker.worker import loop
 
 if __name__ == "__main__":
-    config_file, url, key_file, owner, drain_seconds = sys.argv[1:]
+    config_file, url, key_file, owner = sys.argv[1:]
     logs.configure()
-    loop.DRAIN_SECONDS = float(drain_seconds)
     config = configuration.load(Path(config_file))
     broker = Broker(Database(url, Keyring.load(Path(key_file))), Catalog.load(config), config.settings)
     loop.Worker(broker, Listener(url), owner).run()

@@ -1,5 +1,6 @@
 """The worker's loop as a process of its own, on a real PostgreSQL, with the scripted executor in Ansible's place."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from apb_broker.lifecycle import operations
+from apb_broker.lifecycle import fleet, operations
 from apb_broker.lifecycle.broker import Broker
+from apb_broker.worker import loop
 from tests import scenarios
 
 DRIVER = Path(__file__).parent / "driver.py"
@@ -30,9 +32,11 @@ class Workers:
     def start(self, owner: str = "w", drain_seconds: float = 30, **script: Any) -> subprocess.Popen[bytes]:
         """A worker all of whose runs follow that script."""
         path = self._directory / f"apb-{len(self._started)}.yml"
-        settings = json.dumps({"scripted": script})
-        path.write_text(self._config.replace("{name: apb.catalog.redis}", f"{{name: apb.catalog.redis, settings: {settings}}}"))
-        command = [sys.executable, str(DRIVER), str(path), *self._arguments, owner, str(drain_seconds)]
+        config = self._config.replace(
+            "{name: apb.catalog.redis}", f"{{name: apb.catalog.redis, settings: {json.dumps({'scripted': script})}}}"
+        )
+        path.write_text(f"{config}settings: {json.dumps({**LEASE, 'drain_seconds': drain_seconds})}\n")
+        command = [sys.executable, str(DRIVER), str(path), *self._arguments, owner]
         process = subprocess.Popen(command, start_new_session=True)
         self._started.append(process)
         return process
@@ -47,8 +51,7 @@ class Workers:
 @pytest.fixture
 def workers(broker: Broker, database_url: str, key_file: Path, tmp_path: Path) -> Iterator[Workers]:
     """A place to start workers for the broker from."""
-    config = (tmp_path / "apb.yml").read_text() + f"settings: {json.dumps(LEASE)}\n"
-    found = Workers([database_url, str(key_file)], config, tmp_path)
+    found = Workers([database_url, str(key_file)], (tmp_path / "apb.yml").read_text(), tmp_path)
     yield found
     found.end()
 
@@ -146,14 +149,69 @@ def test_stopping_worker_finishes_what_it_runs(broker: Broker, workers: Workers)
     assert scenarios.state(broker, later.operation_id) == "queued"
 
 
+def attempts(broker: Broker, operation_id: str | None) -> int:
+    """How many of an operation's attempts are counted."""
+    with broker.database.unit() as unit:
+        row = unit.operation(operation_id or "")
+        assert row is not None
+        return row.attempt
+
+
 def test_stopping_worker_hands_back_what_takes_too_long(broker: Broker, workers: Workers) -> None:
-    """After its drain time the run is ended and its operation put back for another worker."""
-    process = workers.start(drain_seconds=0.5, outcome="hang")
+    """After its drain time the run is ended, and the worker that is there already takes its operation at once; that was no attempt."""
+    first = workers.start(drain_seconds=0.5, outcome="hang")
+    accepted = scenarios.provision(broker)
+    wait(lambda: len(descendants(first)) >= 2)
+    assert attempts(broker, accepted.operation_id) == 1
+    workers.start("second")
+    wait(lambda: fleet.alive(broker) == 2)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(20) == 0
+    handed_back_at = time.monotonic()
+    wait_for(broker, accepted.operation_id, "succeeded")
+    assert time.monotonic() - handed_back_at < LEASE["lease_seconds"]
+    assert attempts(broker, accepted.operation_id) == 1
+    assert fleet.alive(broker) == 1
+
+
+def test_stopping_worker_told_twice_hands_back_at_once(broker: Broker, workers: Workers) -> None:
+    """A second SIGTERM: an operator, or a system that shuts down, is in a hurry."""
+    process = workers.start(drain_seconds=3600, outcome="hang")
     accepted = scenarios.provision(broker)
     wait(lambda: len(descendants(process)) >= 2)
     process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     assert scenarios.state(broker, accepted.operation_id) == "queued"
+
+
+@contextlib.contextmanager
+def database_for_us_alone(broker: Broker) -> Iterator[None]:
+    """Everybody else loses the connections they have, and gets no others."""
+    limit = "ALTER DATABASE apb CONNECTION LIMIT {}"
+    with broker.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        try:
+            connection.exec_driver_sql(limit.format(0))
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'apb' AND pid <> pg_backend_pid()"
+            )
+            yield
+        finally:
+            connection.exec_driver_sql(limit.format(-1))
+
+
+def test_stopping_worker_does_not_wait_for_a_database_that_is_gone(broker: Broker, workers: Workers) -> None:
+    """What it cannot hand back it leaves to its lease: a stop ends in its time, with nothing of the run left; the next takes over."""
+    process = workers.start(drain_seconds=0, outcome="hang")
+    accepted = scenarios.provision(broker)
+    wait(lambda: len(descendants(process)) >= 2)
+    of_the_run = descendants(process)
+    with database_for_us_alone(broker):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LEASE["cancel_grace_seconds"] + loop.HAND_BACK_SECONDS + 10) == 0
+        assert [p for p in of_the_run if p.is_running()] == []
     workers.start("second")
     wait_for(broker, accepted.operation_id, "succeeded")
 

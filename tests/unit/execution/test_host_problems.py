@@ -12,6 +12,7 @@ from apb_broker.execution import host_problems
         ("ssh: Could not resolve hostname a.example: Name or service not known", "no name server knows 'a.example'", True),
         ("ann@a: Permission denied (publickey).", "Host h1 refuses the login of 'ann'", True),
         ("Connection closed by 10.0.0.1 port 22", "Host h1 does not answer any more", True),
+        ('Data could not be sent to remote host "h1". Make sure: sudo: unable to resolve host', "Host h1 does not answer any more", True),
         ("mkdir: cannot create directory '/x': No space left on device", "Host h1 has a full disk (mkdir", True),
         ("something\nnew", "Host h1 cannot be reached: something new", True),
         ("@@@\nREMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key verification failed.", "another host key", False),
