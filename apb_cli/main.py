@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from apb_cli import errors
-from apb_cli.commands import authoring, bindings, configuration, instances, marketplace, operating, operations, passwords, server
+from apb_cli.commands import authoring, bindings, configuration, doctor, instances, marketplace, operating, operations, passwords, server
 from apb_cli.output import clean
 
 USE_PANEL = "Use services"
@@ -63,6 +63,7 @@ def _application() -> typer.Typer:
         group.register(application, USE_PANEL)
     operating.register(application, OPERATE_PANEL)
     server.register(application)
+    doctor.register(application)
     configuration.register(application)
     passwords.register(application)
     authoring.register(application)

@@ -22,7 +22,7 @@ def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding
         "apb_service": instance.service_name,
         "apb_plan": plan_name,
         "apb_parameters": desired,
-        "apb_instance": {**_instance(instance), "secrets": asked.get("secrets", instance.secrets) or {}},
+        "apb_instance": {**of_instance(instance), "secrets": asked.get("secrets", instance.secrets) or {}},
         "apb_bindings": [_binding(row) for row in unit.bindings(instance.id) if row.state == "ready"],
     }
     if binding is not None:
@@ -44,7 +44,8 @@ def describe(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _instance(instance: Instance) -> dict[str, Any]:
+def of_instance(instance: Instance) -> dict[str, Any]:
+    """An instance as a role sees it, without its secrets."""
     return {
         **describe(instance),
         "connection": instance.connection,

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def up(state_dir: StateDir = None, listen: Listen = None, ports: Ports = None) -> None:
     """Run everything on this machine: database, broker and worker. Ctrl-C stops them; instances keep running."""
-    with _failing_in_a_sentence():
+    with failing_in_a_sentence():
         from apb_broker.machine import up as machine
 
         code = machine.run_up(state_dir=state_dir, listen=listen, on_message=Output().line, ports=ports)
@@ -38,7 +38,7 @@ def up(state_dir: StateDir = None, listen: Listen = None, ports: Ports = None) -
 
 def serve(state_dir: StateDir = None) -> None:
     """Run the broker's HTTP interfaces only. `apb up` does this for you; alone it needs DATABASE_URL or a running `apb up`."""
-    with _failing_in_a_sentence():
+    with failing_in_a_sentence():
         from apb_broker import server
 
         server.serve(state_dir)
@@ -46,14 +46,14 @@ def serve(state_dir: StateDir = None) -> None:
 
 def worker(state_dir: StateDir = None) -> None:
     """Run one more worker, which carries operations out. `apb up` runs one already."""
-    with _failing_in_a_sentence():
+    with failing_in_a_sentence():
         from apb_broker.worker import main as worker_main
 
         worker_main.run(state_dir)
 
 
 @contextmanager
-def _failing_in_a_sentence() -> Iterator[None]:
+def failing_in_a_sentence() -> Iterator[None]:
     """What the operator can cure is one sentence on stderr; anything else keeps its traceback."""
     from apb_broker.catalog.errors import CatalogError, ConfigError
     from apb_broker.machine.errors import MachineError
