@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.apb.catalog.plugins.module_utils import service as described
 
 from apb_broker.catalog import roles
-from apb_broker.catalog.config import Audience, BindingExpiry, Config, OfferEntry, Quota, Target
+from apb_broker.catalog.config import Audience, BindingExpiry, Config, OfferEntry, Quota, Repair, Target
 from apb_broker.catalog.errors import CatalogError, ConfigError, NotOffered
 
 SERVICE_TEXTS = ("displayName", "longDescription", "providerDisplayName")
@@ -30,6 +30,7 @@ class Offer:
     targets: tuple[Target, ...]
     binding_expiry: BindingExpiry | None = None
     visible_to: Audience | None = None
+    repair: Repair | None = None
 
     @property
     def name(self) -> str:
@@ -95,6 +96,10 @@ class Catalog:
         """When new bindings of this plan end; None: not by themselves, or the plan is not on offer."""
         return next((offer.binding_expiry for offer in (*self.offers, *self.left_out) if offer.plan.id == plan_id), None)
 
+    def repair(self, plan_id: str) -> Repair | None:
+        """What the operator wants done about failing instances of this plan; None: as for all, or the plan is not on offer."""
+        return next((offer.repair for offer in (*self.offers, *self.left_out) if offer.plan.id == plan_id), None)
+
     def target(self, name: str) -> Target:
         """The target of this name, whether or not anything is offered on it. Raises KeyError."""
         return self.targets[name]
@@ -127,7 +132,8 @@ def _offer(config: Config, loaded: list[described.Service], directories: dict[st
     except KeyError as error:
         raise CatalogError(f"{field}: {error.args[0]}") from error
     _refuse_mode(f"{config.path}: offers.{index}.mode: {entry.mode!r}", plan, entry.mode, directories[service.role])
-    return Offer(service, plan, entry.mode, tuple(config.targets[name] for name in entry.targets), entry.binding_expiry, entry.visible_to)
+    targets = tuple(config.targets[name] for name in entry.targets)
+    return Offer(service, plan, entry.mode, targets, entry.binding_expiry, entry.visible_to, entry.repair)
 
 
 def _refuse_mode(field: str, plan: described.Plan, mode: str, directory: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from apb_broker.lifecycle.broker import Broker
-from apb_broker.storage import migrate, statistics, workers
+from apb_broker.storage import health, migrate, statistics, workers
 from apb_broker.storage.tables import OperationStatistics
 
 SILENT_SECONDS = 30.0
@@ -48,6 +48,7 @@ class Figures:
     workers: dict[str, float]
     alive: int
     capacity: int
+    instances: tuple[tuple[str, str, str, int], ...]  # service, plan, health, how many
 
 
 def figures(broker: Broker) -> Figures:
@@ -61,6 +62,7 @@ def figures(broker: Broker) -> Figures:
             workers={worker.owner: seconds for worker, seconds in known},
             alive=len(alive),
             capacity=sum(worker.concurrency for worker in alive),
+            instances=tuple(health.counts(unit)),
         )
 
 

@@ -241,7 +241,7 @@ def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | N
     with broker.database.reading() as unit:
         operation = None if operation_id is None else unit.standing(operation_id)
         if operation is None or (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
-            operation = unit.last_operation(instance_id, binding_id)
+            operation = unit.last_operation(instance_id, binding_id, asked_for=True)
             if operation is not None and operation_id is not None and owns(caller, operation):
                 raise errors.Invalid(f"operation: {operation_id} is not an operation of this instance or binding")
         if operation is None or not owns(caller, operation):

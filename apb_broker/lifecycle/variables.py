@@ -8,6 +8,9 @@ from ansible_collections.apb.catalog.plugins.module_utils import service
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Binding, Instance, Operation
 
+ACTION_OF = {"repair": "provision"}
+"""What a role does for an operation, where that has another name."""
+
 
 def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding | None) -> dict[str, Any]:
     """All variables of one run. They hold secrets and tenants' values: never templates, never logged."""
@@ -15,7 +18,7 @@ def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding
     desired = asked.get("parameters", instance.parameters) or {}
     plan_name = asked.get("plan", {}).get("name", instance.plan_name)
     made: dict[str, Any] = {
-        "apb_action": operation.kind,
+        "apb_action": ACTION_OF.get(operation.kind, operation.kind),
         "apb_mode": instance.mode,
         "apb_epoch": operation.epoch,
         "apb_role": instance.role,

@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import service
 
-from apb_broker.lifecycle import errors
+from apb_broker.lifecycle import errors, health
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Binding, Instance, Operation
@@ -86,6 +86,7 @@ def _instance(unit: Unit, row: Instance) -> dict[str, Any]:
         "updated_at": _time(row.updated_at),
         "bindings": [_binding(plan, binding) for binding in unit.bindings(row.id)],
         "operation": None if last is None else of_operation(last),
+        "health": health.view(unit, row.id),
     }
 
 
@@ -129,6 +130,8 @@ def of_operation(row: Operation) -> dict[str, Any]:
         "created_at": _time(row.created_at),
         "started_at": _time(row.started_at),
         "finished_at": _time(row.finished_at),
+        "retry_at": _time(row.retry_at),
+        "retries": row.retries,
     }
 
 

@@ -7,7 +7,7 @@ import select as select_module
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy
@@ -172,17 +172,10 @@ class Unit:
             select(Binding).where(Binding.instance_id == instance_id).order_by(Binding.created_at, Binding.id)
         ).all()
 
-    def expired_bindings(self, *, retry_seconds: float) -> Sequence[Binding]:
-        """The bindings whose time is over and that are to be removed: those whose removal failed only after a while."""
-        now, waited = func.now(), func.now() - timedelta(seconds=retry_seconds)
+    def expired_bindings(self) -> Sequence[Binding]:
+        """The bindings whose time is over and that are to be removed. (One whose removal failed is `storage.retries`' to tell.)"""
         return self.session.scalars(
-            select(Binding)
-            .where(
-                Binding.expires_at <= now,
-                sqlalchemy.or_(Binding.state == "ready", sqlalchemy.and_(Binding.state == "failed", Binding.updated_at < waited)),
-            )
-            .order_by(Binding.expires_at)
-            .limit(100)
+            select(Binding).where(Binding.expires_at <= func.now(), Binding.state == "ready").order_by(Binding.expires_at).limit(100)
         ).all()
 
     def now(self) -> datetime:
@@ -216,11 +209,12 @@ class Unit:
             select(Operation).where(Operation.instance_id == instance_id, Operation.state.in_(ACTIVE_STATES)).order_by(Operation.sequence)
         ).all()
 
-    def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
-        """The newest operation on the instance itself, or on one binding of it."""
+    def last_operation(self, instance_id: str, binding_id: str | None = None, *, asked_for: bool = False) -> Operation | None:
+        """The newest operation on the instance itself, or on one binding of it; of those that platforms know, if only these count."""
+        kinds = Operation.kind != "repair" if asked_for else sqlalchemy.true()
         return self.session.scalars(
             select(Operation)
-            .where(Operation.instance_id == instance_id, Operation.binding_id.is_not_distinct_from(binding_id))
+            .where(Operation.instance_id == instance_id, Operation.binding_id.is_not_distinct_from(binding_id), kinds)
             .order_by(Operation.sequence.desc())
             .limit(1)
         ).first()

@@ -5,6 +5,7 @@ from typing import Any
 from apb_broker import execution
 from apb_broker.catalog.config import HostTarget, SharedTarget, Target
 from apb_broker.catalog.errors import ConfigError
+from apb_broker.lifecycle import variables
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 
@@ -19,12 +20,12 @@ def build(broker: Broker, work: Work) -> execution.Job:
         target = broker.catalog.target(work.target)
     except KeyError as error:
         raise Unrunnable(f"apb.yml has no target '{work.target}' any more, which this instance is on: put it back") from error
-    server = _server(target)
+    server, action = _server(target), variables.ACTION_OF.get(work.kind, work.kind)
     return execution.Job(
         operation_id=work.operation_id,
         epoch=work.epoch,
-        action=work.kind,
-        playbook=f"apb.catalog.{work.kind}",
+        action=action,
+        playbook=f"apb.catalog.{action}",
         variables={**work.variables, **({"apb_server": server} if server else {})},
         settings=broker.catalog.settings(work.role, work.target),
         inventory=inventory(target),

@@ -103,7 +103,7 @@ def test_doctor_removes_what_it_does_not_remember_only_when_told(site: Site) -> 
     with site.redis.admin() as admin:
         admin.set(f"{slug}:key", "a tenant's")
     with site.broker.database.engine.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations, reservations")
+        connection.exec_driver_sql("TRUNCATE instances, health, bindings, operations, progress, allocations, reservations")
     report = main.examine(site.broker, remove=True)
     assert {(one.sort, one.is_ours, one.slug) for one in report.examination.findings} == {("leftover", False, slug)}
     assert report.removed == ()
