@@ -1,6 +1,7 @@
 """A broker with a host, a Redis and a PostgreSQL that many share, all real, and actions run to their end in this process."""
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,14 @@ offers:
 """
 
 
+TOKEN = uuid.uuid4().hex[:8]
+
+
+def own(name: str) -> str:
+    """An instance's id of these tests alone: system users are the whole machine's."""
+    return f"{name}-{TOKEN}"
+
+
 @dataclass
 class Site:
     """The broker and the places it offers."""
@@ -57,6 +66,7 @@ class Site:
 
     def provision(self, instance_id: str, plan: str, *binding_ids: str) -> str:
         """An instance with bindings; its slug."""
+        instance_id = own(instance_id)
         scenarios.provision(self.broker, instance_id, **self.ids(plan))
         self.run()
         for binding_id in binding_ids:
@@ -78,7 +88,7 @@ class Site:
     def forget(self, instance_id: str, binding_id: str | None = None) -> str:
         """Takes it out of the database, as if its removal had been believed and not been done; the account's name, of a binding."""
         with self.broker.database.unit() as unit:
-            row: Any = unit.instance(instance_id) if binding_id is None else unit.binding(instance_id, binding_id)
+            row: Any = unit.instance(own(instance_id)) if binding_id is None else unit.binding(own(instance_id), binding_id)
             assert row is not None
             name = "" if binding_id is None else str(row.username)
             unit.delete(row)
@@ -87,7 +97,7 @@ class Site:
     def username(self, instance_id: str, binding_id: str) -> str:
         """The account of a binding."""
         with self.broker.database.unit() as unit:
-            row = unit.binding(instance_id, binding_id)
+            row = unit.binding(own(instance_id), binding_id)
             assert row is not None
             return str(row.username)
 

@@ -1,6 +1,7 @@
 """`apb doctor` on real servers: it names what was planted and nothing else, and removes exactly that."""
 
 import os
+import re
 import shutil
 import socket
 import uuid
@@ -14,7 +15,8 @@ from ansible_collections.apb.catalog.plugins.module_utils import service
 from apb_broker.doctor import main
 from apb_broker.doctor.findings import Finding
 from apb_broker.storage.tables import Allocation
-from tests.integration.doctor.conftest import Site
+from tests import scenarios
+from tests.integration.doctor.conftest import Site, own
 
 ON_HOST = {"directory", "program", "process", "log"} | ({"user"} if os.geteuid() == 0 else set())
 
@@ -123,7 +125,7 @@ def test_doctor_tells_what_instances_lack_and_who_is_in_the_way(site: Site) -> N
     site.postgresql.sql(f"ALTER DATABASE {database} RENAME TO elsewhere")
     shutil.move(site.host.directory / "instances" / slug, site.host.directory / "elsewhere")
     with site.broker.database.unit() as unit:
-        unit.session.add(Allocation(host="127.0.0.1", port=site.ports[1] + 1, instance_id="i1", name="client"))
+        unit.session.add(Allocation(host="127.0.0.1", port=site.ports[1] + 1, instance_id=own("i1"), name="client"))
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", site.ports[1]))
         stranger.listen()
@@ -148,9 +150,7 @@ def test_doctor_says_nothing_of_what_is_being_worked_on(site: Site) -> None:
     with site.redis.admin() as admin:
         admin.acl_deluser(site.username("i1", "b1"))
         admin.acl_setuser(f"b{uuid.uuid4().hex[:12]}", enabled=True, passwords=["+x"], keys=[f"{slug}:*"])
-    from tests import scenarios
-
-    scenarios.unbind(site.broker)
+    scenarios.unbind(site.broker, own("i1"))
     report = main.examine(site.broker, remove=True, unknown=True)
     assert (report.examination.findings, report.removed) == ([], ())
     site.run()
@@ -171,8 +171,6 @@ def test_doctor_says_where_it_could_not_look(make_site: object, tmp_path: Path) 
 @pytest.mark.parametrize("name", ["redis", "kafka-connect"])
 def test_names_of_a_service_are_known_by_its_patterns(name: str) -> None:
     """What names() makes fits name_patterns(), whole."""
-    import re
-
     patterns = service.name_patterns(name)
     made = {**service.names(name, "i1"), "username": service.binding_username("i1", "b1")}
     assert all(re.fullmatch(patterns[kind], value) for kind, value in made.items())

@@ -11,7 +11,7 @@ from apb_broker.doctor import runs
 from apb_broker.lifecycle import health, views
 from apb_broker.lifecycle.outcomes import Result
 from tests.integration.collection.conftest import PROGRAMS
-from tests.integration.doctor.conftest import Site, clean
+from tests.integration.doctor.conftest import Site, clean, own
 
 
 @pytest.fixture
@@ -24,6 +24,7 @@ def site(make_site: Callable[..., Site]) -> Iterator[Site]:
 
 def look(site: Site, instance_id: str) -> dict[str, Any]:
     """How the instance is found now."""
+    instance_id = own(instance_id)
     health.enroll(site.broker)
     with site.broker.database.unit() as unit:
         row = health.health.find(unit, instance_id)
@@ -61,12 +62,12 @@ def test_what_differs_on_servers_is_told_and_repaired(site: Site) -> None:
     """Memory, an account that is missing, another one's rights."""
     site.provision("own", "redis-standard", "b1")
     with site.broker.database.unit() as unit:
-        row = unit.instance("own")
+        row = unit.instance(own("own"))
         assert row is not None
         port, password = row.ports["client"], row.secrets["admin_password"]
-    with redis.Redis(host="127.0.0.1", port=port, username="apb_admin", password=password) as own:
-        own.config_set("maxmemory", 1_000_000)  # less than it has: it makes no account now, and is looked at all the same
-        own.acl_deluser(site.username("own", "b1"))
+    with redis.Redis(host="127.0.0.1", port=port, username="apb_admin", password=password) as admin:
+        admin.config_set("maxmemory", 1_000_000)  # less than it has: it makes no account now, and is looked at all the same
+        admin.acl_deluser(site.username("own", "b1"))
     found = look(site, "own")
     assert found["drift"] == [
         "maxmemory is 1000000, not 1073741824",
@@ -101,7 +102,7 @@ def test_host_that_cannot_be_found_is_unknown(site: Site) -> None:
     """Nobody can say how the server on it is."""
     site.provision("i1", "redis-standard")
     with site.broker.database.unit() as unit:
-        row = unit.instance("i1")
+        row = unit.instance(own("i1"))
         assert row is not None
         row.placement = {**row.placement, "address": "no-such-host.invalid"}
     found = look(site, "i1")
