@@ -13,6 +13,7 @@ class Exit(IntEnum):
     REFUSED = 4
     UNREACHABLE = 5
     NOT_AUTHORISED = 6
+    FOUND = 7
     INTERRUPTED = 130
 
 
@@ -24,6 +25,7 @@ MEANINGS = {
     Exit.REFUSED: "the broker refused the request as invalid or not possible now (4xx), or the name is taken",
     Exit.UNREACHABLE: "the broker cannot be reached",
     Exit.NOT_AUTHORISED: "user name or password is wrong or may not do this",
+    Exit.FOUND: "`apb doctor` has found something",
     Exit.INTERRUPTED: "interrupted by Ctrl-C; an operation that was accepted goes on",
 }
 
@@ -74,6 +76,12 @@ class NotAuthorised(Failure):
     """The broker does not know us, or does not let us."""
 
     exit = Exit.NOT_AUTHORISED
+
+
+class Found(Failure):
+    """What was looked for is there."""
+
+    exit = Exit.FOUND
 
 
 class Interrupted(Failure):

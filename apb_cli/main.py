@@ -12,6 +12,7 @@ from apb_cli.commands import (
     bindings,
     configuration,
     database,
+    doctor,
     instances,
     keeping,
     keys,
@@ -77,6 +78,7 @@ def _application() -> typer.Typer:
     operating.register(application, OPERATE_PANEL)
     keeping.register(application, OPERATE_PANEL)
     server.register(application)
+    doctor.register(application)
     configuration.register(application)
     keys.register(application)
     database.register(application)

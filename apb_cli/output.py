@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNLIMITED_WIDTH = 100_000
-STYLES = {"ready": "green", "succeeded": "green", "failed": "red", "running": "yellow", "queued": "yellow", "provisioning": "yellow"}
+STYLES = {
+    "ready": "green",
+    "succeeded": "green",
+    "failed": "red",
+    "ok": "green",
+    "failing": "red",
+    "running": "yellow",
+    "queued": "yellow",
+    "provisioning": "yellow",
+}
 
 # A text from elsewhere must not steer the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -36,7 +36,7 @@ ANALYZE;
 """
 EMPTY = """
 DELETE FROM operations WHERE requested_by <> 'bench';
-TRUNCATE instances, bindings, allocations, reservations, bench_accepted;
+TRUNCATE instances, health, bindings, allocations, reservations, bench_accepted;
 """
 
 

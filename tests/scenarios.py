@@ -26,7 +26,7 @@ BOUND = Result("succeeded", {"credentials": CREDENTIALS})
 def empty(database: Database) -> None:
     """Takes everything out of a database of the tests' own."""
     with database.engine.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE instances, bindings, operations, progress, allocations, reservations, workers")
+        connection.exec_driver_sql("TRUNCATE instances, health, bindings, operations, progress, allocations, reservations, workers")
         connection.exec_driver_sql("TRUNCATE keys, key_holders")
 
 

@@ -14,7 +14,7 @@ class OperationView(Answer):
     """An operation, the queue's row and the history's."""
 
     id: str
-    kind: Literal["provision", "update", "deprovision", "bind", "unbind"]
+    kind: Literal["provision", "update", "deprovision", "bind", "unbind", "repair"]
     instance_id: str
     instance_name: str | None
     binding_id: str | None
@@ -35,6 +35,8 @@ class OperationView(Answer):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    retry_at: datetime | None
+    retries: int
 
 
 class OperationViews(Answer):
@@ -56,6 +58,18 @@ class BindingView(Answer):
     renew_before: datetime | None
     requested_by: str
     created_at: datetime
+
+
+class HealthView(Answer):
+    """How an instance was found when it was last looked at; `unknown` before that, and when it could not be looked at."""
+
+    status: Literal["ok", "failing", "unknown"]
+    message: str
+    drift: list[str]
+    since: datetime | None
+    checked_at: datetime | None
+    repairs: int
+    next_repair_at: datetime | None
 
 
 class InstanceView(Answer):
@@ -85,6 +99,7 @@ class InstanceView(Answer):
     updated_at: datetime
     bindings: list[BindingView]
     operation: OperationView | None
+    health: HealthView
 
 
 class InstanceViews(Answer):

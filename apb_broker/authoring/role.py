@@ -77,7 +77,7 @@ class Role:
     @functools.cached_property
     def actions(self) -> dict[str, Path]:
         """The files where runs begin, as far as they exist: {"host/provision": …, "bind": …}."""
-        names = [f"{mode}/{action}" for mode in self.modes for action in LIFECYCLE] + [*BINDING, "verify"]
+        names = [f"{mode}/{action}" for mode in self.modes for action in (*LIFECYCLE, "survey")] + [*BINDING, "verify"]
         return {name: self.task_file(name) for name in names if self.task_file(name).is_file()}
 
     @functools.cached_property

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.apb.catalog.plugins.module_utils import service as described
 
 from apb_broker.catalog import roles
-from apb_broker.catalog.config import Audience, BindingExpiry, Config, OfferEntry, Quota, Target
+from apb_broker.catalog.config import Audience, BindingExpiry, Config, OfferEntry, Quota, Repair, Target
 from apb_broker.catalog.errors import CatalogError, ConfigError, NotOffered
 
 SERVICE_TEXTS = ("displayName", "longDescription", "providerDisplayName")
@@ -32,6 +32,7 @@ class Offer:
     visible_to: Audience | None = None
     deletion_protection: bool = False
     keep_deleted_seconds: float | None = None
+    repair: Repair | None = None
 
     @property
     def name(self) -> str:
@@ -102,6 +103,11 @@ class Catalog:
         offer = self.of_plan(plan_id)
         return None if offer is None else offer.binding_expiry
 
+    def repair(self, plan_id: str) -> Repair | None:
+        """What the operator wants done about failing instances of this plan; None: as for all, or the plan is not on offer."""
+        offer = self.of_plan(plan_id)
+        return None if offer is None else offer.repair
+
     def target(self, name: str) -> Target:
         """The target of this name, whether or not anything is offered on it. Raises KeyError."""
         return self.targets[name]
@@ -143,6 +149,7 @@ def _offer(config: Config, loaded: list[described.Service], directories: dict[st
         entry.visible_to,
         entry.deletion_protection,
         entry.keep_deleted_seconds,
+        entry.repair,
     )
 
 

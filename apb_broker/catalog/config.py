@@ -16,6 +16,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import service_yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -91,6 +92,11 @@ RoleSettings = Annotated[
     dict[str, Any],
     PlainValidator(_settings),
     WithJsonSchema({"type": "object", "propertyNames": {"pattern": "^(?!apb_)[a-z_][a-z0-9_]*$"}}),
+]
+Repair = Annotated[
+    Literal["off", "report", "run-again"],
+    BeforeValidator(lambda value: "off" if value is False else value),  # what YAML 1.1 makes of an unquoted off
+    WithJsonSchema({"enum": ["off", False, "report", "run-again"]}),
 ]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -241,6 +247,7 @@ class OfferEntry(Model):
             gt=0, le=366 * 86400, description="How long a deleted server is kept with its data, stopped (mode host); else it goes at once"
         ),
     ] = None
+    repair: Annotated[Repair | None, Field(description="What is done about an instance that fails; without it, as `settings` say")] = None
 
 
 class BrokerSlice(Model):
@@ -297,6 +304,17 @@ class Settings(Model):
     deleted_operation_status: Annotated[
         Literal[200, 410], Field(description="Answer to last_operation when a removal succeeded; some platforms expect 410")
     ] = 200
+    verify_every_seconds: Annotated[
+        float, Field(ge=0, le=7 * 86400, description="How often each instance is looked at, give or take a quarter; 0: never")
+    ] = 600
+    verify_concurrency: Annotated[
+        int, Field(ge=1, le=64, description="How many instances a worker looks at at a time, beside its operations")
+    ] = 1
+    repair: Annotated[
+        Repair,
+        Field(description="What is done about an instance that fails: nothing, told in log and audit, or its provision run again as well"),
+    ] = "report"
+    repair_attempts: Annotated[int, Field(ge=1, le=100, description="Provisions run again until the instance is well; then no more")] = 5
     failed_logins_per_minute: Annotated[
         int, Field(ge=1, le=100_000, description="Wrong passwords and tokens from one address; further ones are not looked at")
     ] = 30

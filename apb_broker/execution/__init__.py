@@ -10,10 +10,25 @@ nothing of it is left, neither processes (a daemon that a role starts is killed 
 knows nothing of operations' rules, storage, OSB or the catalog.
 """
 
+from apb_broker.execution.directory import dead as dead_directories
+from apb_broker.execution.directory import sweep as sweep_directories
 from apb_broker.execution.job import Job, JobError, Outcome, Progress
 from apb_broker.execution.limits import Limits
 from apb_broker.execution.orphans import become_subreaper, kill_orphans
 from apb_broker.execution.processes import boot_clock
 from apb_broker.execution.run import Run, start
 
-__all__ = ["Job", "JobError", "Limits", "Outcome", "Progress", "Run", "become_subreaper", "boot_clock", "kill_orphans", "start"]
+__all__ = [
+    "Job",
+    "JobError",
+    "Limits",
+    "Outcome",
+    "Progress",
+    "Run",
+    "become_subreaper",
+    "boot_clock",
+    "dead_directories",
+    "kill_orphans",
+    "start",
+    "sweep_directories",
+]

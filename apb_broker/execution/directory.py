@@ -66,10 +66,13 @@ def _is_tmpfs(mount_point: str) -> bool:
 
 def sweep(run_root: Path | None) -> None:
     """Remove this user's directories whose supervisor is dead, and kill what still runs with their names in its environment."""
-    for root in _roots(run_root):
-        for path in root.glob(f"{PREFIX}*"):
-            if _is_dead(path):
-                _remove(path)
+    for path in dead(run_root):
+        _remove(path)
+
+
+def dead(run_root: Path | None) -> list[Path]:
+    """This user's directories whose supervisor is dead."""
+    return [path for root in dict.fromkeys(_roots(run_root)) for path in root.glob(f"{PREFIX}*") if _is_dead(path)]
 
 
 def _is_dead(path: Path) -> bool:

@@ -23,7 +23,7 @@ class Job:
 
     operation_id: str
     epoch: int
-    action: str  # provision | update | bind | unbind | deprovision | verify | stop | restore
+    action: str  # provision | update | bind | unbind | deprovision | verify | stop | restore | survey
     playbook: str  # "apb.catalog.provision", or a path
     variables: dict[str, Any]  # the apb_* variables: every string in them reaches Ansible as unsafe, never as a template
     settings: dict[str, Any] = field(default_factory=dict)  # the operator's plain role settings: trusted, may be templates
@@ -42,7 +42,7 @@ class Outcome:
     """How a run ended. `lost`: nobody knows how far it came (a process of it died, or its lease was not renewed); it may be run again."""
 
     status: Status
-    published: dict[str, Any] = field(default_factory=dict)  # credentials, outputs, connection, dashboard_url, if published. Secret!
+    published: dict[str, Any] = field(default_factory=dict)  # what the role published, if it did. Secret, but drift and unreachable
     message: str = ""  # for the tenant, masked; empty on success
     transient: bool = False  # failed for a reason that may pass by itself, as an unreachable host or a full disk
 

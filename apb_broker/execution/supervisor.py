@@ -14,13 +14,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from apb_broker.execution import directory, executors, job, limits, masking, processes
 
 TICK_SECONDS = 0.1
 LEASE_GRACE_SECONDS = 2.0  # from the lease's end to SIGKILL; takeover must wait longer than this
 UNKILLABLE_SECONDS = 30.0  # how long to wait for processes that SIGKILL does not end: in the kernel, or another user's
+
+SENTENCE_LENGTH = 500
 
 _BUFFER_LIMIT = 1_000_000
 _CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -54,10 +56,20 @@ class Outbox:
     def outcome(self, message: job.Outcome) -> None:
         """Write everything, however long it takes: nothing else is left to do."""
         text = masking.shorten(self._masker.mask(message.message))
-        self._buffer += job.encode_message(replace(message, message=text))
+        self._buffer += job.encode_message(replace(message, message=text, published=self._masked(message.published)))
         os.set_blocking(self._fd, True)
         while self._buffer:
             self.flush()
+
+    def _masked(self, published: dict[str, Any]) -> dict[str, Any]:
+        """Of what was published, the sentences for people; the rest is for the broker, and secret."""
+        told: dict[str, Any] = {name: self._sentence(published[name]) for name in ("unreachable",) if name in published}
+        if "drift" in published:
+            told["drift"] = [self._sentence(found) for found in published["drift"]]
+        return {**published, **told}
+
+    def _sentence(self, value: object) -> str:
+        return masking.shorten(self._masker.mask(str(value)), SENTENCE_LENGTH)
 
 
 class Supervisor:

@@ -15,7 +15,8 @@ from apb_broker.execution.executors import Emit
 from apb_broker.execution.job import Outcome, Progress
 
 PUBLISHED = "apb_published"  # the key of apb.catalog.publish in the run's statistics
-PUBLISHED_KEYS = ("credentials", "outputs", "connection", "dashboard_url")
+TOLD_BY_FAILURES = ("drift", "unreachable")
+PUBLISHED_KEYS = ("credentials", "outputs", "connection", "dashboard_url", "survey")
 
 _LOCAL = ("localhost", "127.0.0.1")
 _PREFIXES = ("Task failed: ", "Module failed: ", "Action failed: ")
@@ -103,7 +104,7 @@ class Transcript:
             return Outcome("lost", message="A process of the playbook was killed before its end")
         if exit_status != 0:
             problem = self._problem if self._problem.sentence else self._own_problem(exit_status)
-            return Outcome("failed", message=problem.sentence, transient=problem.is_transient)
+            return Outcome("failed", published=self._told(), message=problem.sentence, transient=problem.is_transient)
         if self._statistics is None:
             return Outcome("lost", message="The playbook ended without telling its results")
         if self._has_missed_hosts and not self._statistics.get("processed"):
@@ -111,11 +112,19 @@ class Transcript:
         return self._success(self._statistics)
 
     def _success(self, statistics: dict[str, Any]) -> Outcome:
-        published = (statistics.get("artifact_data") or {}).get(PUBLISHED, {})
-        if not isinstance(published, dict):
+        published = self._published(statistics)
+        if published is None:
             return Outcome("failed", message="The role published something that is not a mapping")
-        results = self._unsealed(published)
-        return Outcome("succeeded", published={key: results[key] for key in PUBLISHED_KEYS if key in results})
+        return Outcome("succeeded", published={key: published[key] for key in PUBLISHED_KEYS if key in published})
+
+    def _told(self) -> dict[str, Any]:
+        """What a verify found before it failed; anything else counts only when the action succeeded."""
+        published = self._published(self._statistics or {}) or {}
+        return {key: published[key] for key in TOLD_BY_FAILURES if key in published}
+
+    def _published(self, statistics: dict[str, Any]) -> dict[str, Any] | None:
+        published = (statistics.get("artifact_data") or {}).get(PUBLISHED, {})
+        return self._unsealed(published) if isinstance(published, dict) else None
 
     def _unsealed(self, published: dict[str, Any]) -> dict[str, Any]:
         """What tasks published one after the other, each sealed with the run's key; later ones add to earlier ones."""

@@ -14,7 +14,6 @@ from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Binding, Instance, Operation
 
 PASSWORD_BYTES = 24
-EXPIRY_RETRY_SECONDS = 300
 
 
 def bind(broker: Broker, request: Bind) -> Accepted:
@@ -161,13 +160,13 @@ def undo(broker: Broker, instance_id: str, binding_id: str) -> None:
 
 
 def unbind_expired(broker: Broker) -> int:
-    """Removes the bindings whose time is over; one whose instance is busy, or whose removal failed, when it is looked at again.
+    """Removes the bindings whose time is over; one whose instance is busy when it is looked at again.
 
     Returns how many removals were accepted.
     """
     accepted = 0
     with broker.database.unit() as unit:
-        found = [(row.instance_id, row.id) for row in unit.expired_bindings(retry_seconds=EXPIRY_RETRY_SECONDS)]
+        found = [(row.instance_id, row.id) for row in unit.expired_bindings()]
     for instance_id, binding_id in found:
         with broker.database.unit() as unit:
             unit.lock_instance(instance_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from apb_broker.lifecycle.broker import Broker
-from apb_broker.storage import holders, keys, migrate, statistics, workers
+from apb_broker.storage import health, holders, keys, migrate, statistics, workers
 from apb_broker.storage.errors import Unavailable, WrongKey
 from apb_broker.storage.tables import OperationStatistics
 
@@ -62,6 +62,7 @@ class Figures:
     workers: dict[str, float]
     alive: int
     capacity: int
+    instances: tuple[tuple[str, str, str, int], ...]  # service, plan, health, how many
 
 
 def figures(broker: Broker) -> Figures:
@@ -75,6 +76,7 @@ def figures(broker: Broker) -> Figures:
             workers={worker.owner: seconds for worker, seconds in known},
             alive=len(alive),
             capacity=sum(worker.concurrency for worker in alive),
+            instances=tuple(health.counts(unit)),
         )
 
 

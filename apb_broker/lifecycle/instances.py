@@ -7,7 +7,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import service
 
 from apb_broker.catalog.catalog import Offer
 from apb_broker.catalog.errors import NotOffered
-from apb_broker.lifecycle import allowance, audit, errors, kept, operations, placement, protection, removal, variables
+from apb_broker.lifecycle import allowance, audit, errors, health, kept, operations, placement, protection, removal, repair, variables
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.ownership import instance_of, owns
 from apb_broker.lifecycle.requests import Accepted, Caller, Deprovision, Provision, Update
@@ -90,9 +90,20 @@ def repeat(broker: Broker, unit: Unit, instance: Instance, kind: str, caller: Ca
     """Runs what failed on the instance itself again: its provision or deprovision. The caller holds its lock. Raises Conflict."""
     if kind == "deprovision":
         return removal.accept(broker, unit, instance, caller)
+    if kind == repair.REPAIR:
+        return _repair_again(broker, unit, instance, caller)
     if instance.is_deleted:
         return kept.accept_restore(broker, unit, instance, caller)
     return _provision_again(broker, unit, instance, caller)
+
+
+def _repair_again(broker: Broker, unit: Unit, instance: Instance, caller: Caller) -> Operation:
+    active = next(iter(unit.active_operations(instance.id)), None)
+    if active is not None:
+        raise operations.busy(instance, active)
+    if instance.state != "ready":
+        raise errors.Unsupported(f"instance {instance.id} is {instance.state}, so it cannot be repaired")
+    return repair.accept(broker, unit, instance, caller)
 
 
 def _provision_again(broker: Broker, unit: Unit, instance: Instance, caller: Caller) -> Operation:
@@ -118,6 +129,12 @@ def _metadata(instance: Instance) -> dict[str, Any]:
     """Labels to choose by, attributes to know by (OSB 2.17, "Service Instance Metadata")."""
     labels = {"service": instance.service_name, "plan": instance.plan_name, "mode": instance.mode}
     return {"labels": labels, "attributes": {"name": instance.names["slug"]}}
+
+
+def _with_health(metadata: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """How it is, among the attributes; since when, once it was looked at."""
+    told = {"health": found["status"], "health_since": found["since"], "health_message": found["message"]}
+    return {**metadata, "attributes": {**metadata["attributes"], **{name: text for name, text in told.items() if text}}}
 
 
 def _create(
@@ -304,7 +321,7 @@ def fetch(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:
             "parameters": service.redact(plan, instance.parameters or {}),
             "connection": instance.connection,
             "maintenance_info": {"version": plan.maintenance["version"]} if plan.maintenance else None,
-            "metadata": _metadata(instance),
+            "metadata": _with_health(_metadata(instance), health.view(unit, instance.id)),
         }
 
 

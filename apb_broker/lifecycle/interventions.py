@@ -8,7 +8,7 @@ from typing import Any
 from apb_broker.lifecycle import audit, bindings, errors, instances, operations, views
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.requests import Caller
-from apb_broker.storage import queue
+from apb_broker.storage import queue, retries
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Instance, Operation
 
@@ -31,7 +31,7 @@ def retry(broker: Broker, caller: Caller, operation_id: str) -> dict[str, Any]:
             return views.of_operation(operation)
         if operation.state != "failed" or instance is None:
             raise errors.Unsupported(f"operation {operation_id} has {operation.state}, so there is nothing to be run again")
-        return views.of_accepted(unit, _again(broker, unit, instance, operation, caller))
+        return views.of_operation(_again(broker, unit, instance, operation, caller))
 
 
 def _again(broker: Broker, unit: Unit, instance: Instance, operation: Operation, caller: Caller) -> Operation:
@@ -107,6 +107,7 @@ def forget(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:
             raise errors.Unsupported(f"instance {instance_id} is forgotten only after its removal has failed: {first} it first")
         left = {"id": instance.id, "service": instance.service_name, "names": instance.names, "placement": instance.placement}
         left["ports"], left["usernames"] = instance.ports, [binding.username for binding in unit.bindings(instance_id)]
+        retries.settle(unit, instance_id)
         unit.delete(instance)
         where = f"{instance.names['slug']} on {instance.placement['host']} ({instance.placement['address']})"
         audit.note(unit, caller, "forget", "done", instance_id=instance_id, detail=where)

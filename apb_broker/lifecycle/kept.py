@@ -46,7 +46,7 @@ def restore(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:
             raise operations.busy(instance, active)
         operation = accept_restore(broker, unit, instance, caller)
         audit.note(unit, caller, "restore", "done", instance_id=instance_id)
-        return views.of_accepted(unit, operation)
+        return views.of_operation(operation)
 
 
 def accept_restore(broker: Broker, unit: Unit, instance: Instance, caller: Caller) -> Operation:
@@ -76,7 +76,7 @@ def purge(broker: Broker, caller: Caller, instance_id: str) -> dict[str, Any]:
             raise errors.Unsupported(f"instance {instance_id} was not deleted: deprovision it first")
         operation = _purge(broker, unit, instance, caller)
         audit.note(unit, caller, "purge", "done", instance_id=instance_id)
-        return views.of_accepted(unit, operation)
+        return views.of_operation(operation)
 
 
 def _purge(broker: Broker, unit: Unit, instance: Instance, caller: Caller) -> Operation:

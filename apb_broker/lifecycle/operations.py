@@ -36,7 +36,7 @@ def accept(
 ) -> Operation:
     """Queues work in the unit that decided it, so that both exist or neither, together with new `rows` that it is about.
 
-    The caller holds the instance's lock, or has a new one among the rows. What is returned is what was inserted: look it up to change it.
+    The caller holds the instance's lock, or has a new one among the rows.
     """
     operation = Operation(
         id=str(uuid.uuid4()),
@@ -104,7 +104,7 @@ class Work:
     operation_id: str
     epoch: int
     kind: str
-    action: str  # the playbook: that of its kind, or stop, restore (lifecycle.removal)
+    action: str  # its playbook (lifecycle.variables)
     instance_id: str
     binding_id: str | None
     role: str
@@ -148,7 +148,7 @@ def _work(unit: Unit, operation_id: str) -> Work:
         operation_id=operation.id,
         epoch=operation.epoch,
         kind=operation.kind,
-        action=(operation.request or {}).get("action", operation.kind),
+        action=variables.action_of(operation),
         instance_id=instance.id,
         binding_id=operation.binding_id,
         role=instance.role,
@@ -252,7 +252,7 @@ def status(broker: Broker, caller: Caller, instance_id: str, binding_id: str | N
             return {"kind": "deprovision", "state": "succeeded", "description": ""}  # what becomes of it since is not the platform's
         operation = None if operation_id is None else unit.standing(operation_id)
         if operation is None or (operation.instance_id, operation.binding_id) != (instance_id, binding_id):
-            operation = unit.last_operation(instance_id, binding_id)
+            operation = unit.last_operation(instance_id, binding_id, asked_for=True)
             if operation is not None and operation_id is not None and owns(caller, operation):
                 raise errors.Invalid(f"operation: {operation_id} is not an operation of this instance or binding")
         if operation is None or not owns(caller, operation):

@@ -9,11 +9,13 @@ from ansible_collections.apb.catalog.plugins.module_utils import service
 
 from apb_broker.lifecycle import audit, placement, variables
 from apb_broker.lifecycle.broker import Broker
-from apb_broker.storage import queue
+from apb_broker.storage import health, queue, retries
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Binding, Instance, Operation
 
 SPARED_SECONDS = 86400  # at least, for whoever restores a kept instance, or halts its removal
+REMOVE_AGAIN_SECONDS = (60, 300, 900, 3600, 2 * 3600, 4 * 3600, 6 * 3600)
+"""After how long a removal that failed is tried again; the last one from then on, so four times a day."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,14 @@ def _give_back(unit: Unit, instance: Instance) -> None:
         unit.delete(binding)
 
 
+def _repair(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
+    """As ready as before, whatever became of it; whether it helped is to be seen at once."""
+    row = health.find(unit, instance.id)
+    if row is not None:
+        row.due_at = unit.now()
+    return error or _keep(operation, instance, result)
+
+
 def _update(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
     error = error or _keep(operation, instance, result)
     plan = service.plan_from_snapshot(instance.plan_snapshot)
@@ -89,9 +99,12 @@ def _deprovision(unit: Unit, operation: Operation, instance: Instance, result: R
     keep_seconds = operation.request.get("keep_seconds")
     if error:
         instance.state = "failed"
+        _remove_again(unit, operation, result)
         if instance.is_deleted and operation.started_at is None:  # nobody has touched it
             spare(unit, instance)
-    elif keep_seconds is None:
+        return error
+    retries.settle(unit, instance.id)
+    if keep_seconds is None:
         unit.delete(instance)
     else:
         _set_aside(unit, instance, keep_seconds)
@@ -109,6 +122,13 @@ def spare(unit: Unit, instance: Instance) -> None:
     """Puts off the end of a kept instance that an operator is busy with."""
     soonest = unit.now() + timedelta(seconds=SPARED_SECONDS)
     instance.purge_at = soonest if instance.purge_at is None else max(instance.purge_at, soonest)
+
+
+def _remove_again(unit: Unit, operation: Operation, result: Result) -> None:
+    """Says when `lifecycle.janitor` tries a failed removal again. What was canceled stays as it is."""
+    retries.settle(unit, operation.instance_id, operation.binding_id)
+    if result.status != "canceled":
+        retries.plan(unit, operation, delay_seconds=REMOVE_AGAIN_SECONDS[min(operation.retries, len(REMOVE_AGAIN_SECONDS) - 1)])
 
 
 def _bind(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:
@@ -148,13 +168,16 @@ def _unbind(unit: Unit, operation: Operation, instance: Instance, result: Result
     if binding is not None:
         if error:
             binding.state = "failed"
+            _remove_again(unit, operation, result)
         else:
+            retries.settle(unit, instance.id, binding.id)
             unit.delete(binding)
     return error
 
 
 _APPLY: dict[str, Callable[[Unit, Operation, Instance, Result, str], str]] = {
     "provision": _provision,
+    "repair": _repair,
     "update": _update,
     "deprovision": _deprovision,
     "bind": _bind,

@@ -8,6 +8,15 @@ from ansible_collections.apb.catalog.plugins.module_utils import service
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Binding, Instance, Operation
 
+ACTION_OF = {"repair": "provision"}
+"""What a role does for an operation, where that has another name."""
+
+
+def action_of(operation: Operation) -> str:
+    """The playbook of an operation: what was asked for instead of its kind's (`lifecycle.removal`), or its kind's."""
+    instead = (operation.request or {}).get("action")
+    return instead or ACTION_OF.get(operation.kind, operation.kind)
+
 
 def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding | None) -> dict[str, Any]:
     """All variables of one run. They hold secrets and tenants' values: never templates, never logged."""
@@ -15,14 +24,14 @@ def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding
     desired = asked.get("parameters", instance.parameters) or {}
     plan_name = (asked.get("plan") or {}).get("name", instance.plan_name)
     made: dict[str, Any] = {
-        "apb_action": operation.kind,
+        "apb_action": ACTION_OF.get(operation.kind, operation.kind),
         "apb_mode": instance.mode,
         "apb_epoch": operation.epoch,
         "apb_role": instance.role,
         "apb_service": instance.service_name,
         "apb_plan": plan_name,
         "apb_parameters": desired,
-        "apb_instance": {**_instance(instance), "secrets": asked.get("secrets", instance.secrets) or {}},
+        "apb_instance": {**of_instance(instance), "secrets": asked.get("secrets", instance.secrets) or {}},
         "apb_bindings": [_binding(row) for row in unit.bindings(instance.id) if row.state == "ready"],
     }
     if binding is not None:
@@ -47,7 +56,8 @@ def describe(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _instance(instance: Instance) -> dict[str, Any]:
+def of_instance(instance: Instance) -> dict[str, Any]:
+    """An instance as a role sees it, without its secrets."""
     return {
         **describe(instance),
         "connection": instance.connection,

@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import service
 
-from apb_broker.lifecycle import errors, protection
+from apb_broker.lifecycle import errors, health, protection
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Binding, Instance, Operation
@@ -39,11 +39,6 @@ def operation(broker: Broker, operation_id: str) -> dict[str, Any]:
     """One operation. Raises NotFound."""
     with broker.database.unit() as unit:
         return of_operation(_find(unit, operation_id))
-
-
-def of_accepted(unit: Unit, operation: Operation) -> dict[str, Any]:
-    """One that was accepted in this unit, as the database has it."""
-    return of_operation(_find(unit, operation.id))
 
 
 def log(broker: Broker, operation_id: str, *, after: int, wait_seconds: float) -> dict[str, Any]:
@@ -94,6 +89,7 @@ def of_instance(broker: Broker, unit: Unit, row: Instance) -> dict[str, Any]:
         "updated_at": _time(row.updated_at),
         "bindings": [_binding(plan, binding) for binding in unit.bindings(row.id)],
         "operation": None if last is None else of_operation(last),
+        "health": health.view(unit, row.id),
     }
 
 
@@ -137,6 +133,8 @@ def of_operation(row: Operation) -> dict[str, Any]:
         "created_at": _time(row.created_at),
         "started_at": _time(row.started_at),
         "finished_at": _time(row.finished_at),
+        "retry_at": _time(row.retry_at),
+        "retries": row.retries,
     }
 
 

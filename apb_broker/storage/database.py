@@ -187,9 +187,11 @@ class Unit:
         self._lock(instance_id)
 
     def insert(self, *rows: Table, notify: str | None = None) -> None:
-        """Inserts rows by one statement, which also notifies who listens on that channel. Look them up to change them afterwards."""
+        """Inserts rows by one statement, which also notifies who listens on that channel. Those that have a key can be changed on."""
         self.flush()
         insertion.insert(self._connection, rows, notify)
+        if "session" in self.__dict__:
+            self.session.add_all(insertion.persistent(rows))
 
     def seal(self, row: Table, **values: Any) -> None:
         """Sets encrypted values of a row that is to be inserted, by their names; None stays None."""
@@ -230,23 +232,16 @@ class Unit:
             select(Binding).where(Binding.instance_id == instance_id).order_by(Binding.created_at, Binding.id)
         ).all()
 
-    def expired_bindings(self, *, retry_seconds: float) -> Sequence[Binding]:
-        """The bindings whose time is over and that are to be removed: those whose removal failed only after a while."""
-        now, waited = func.now(), func.now() - timedelta(seconds=retry_seconds)
+    def expired_bindings(self) -> Sequence[Binding]:
+        """The bindings whose time is over and that are to be removed. (One whose removal failed is `storage.retries`' to tell.)"""
         return self.session.scalars(
-            select(Binding)
-            .where(
-                Binding.expires_at <= now,
-                sqlalchemy.or_(Binding.state == "ready", sqlalchemy.and_(Binding.state == "failed", Binding.updated_at < waited)),
-            )
-            .order_by(Binding.expires_at)
-            .limit(100)
+            select(Binding).where(Binding.expires_at <= func.now(), Binding.state == "ready").order_by(Binding.expires_at).limit(100)
         ).all()
 
     def instances_to_purge(self, *, retry_seconds: float, only: str | None = None) -> Sequence[Instance]:
-        """Those that were deleted, whose time of being kept is over: where a removal failed, only after a while.
+        """Those that were deleted, whose time of being kept is over: where a removal was halted, only after a while.
 
-        What the operator protects stays. With `only` it looks at that instance alone.
+        What the operator protects stays. A removal that failed is `storage.retries`' to tell. With `only` it looks at that instance alone.
         """
         now, waited = func.now(), func.now() - timedelta(seconds=retry_seconds)
         return self.session.scalars(
@@ -255,6 +250,7 @@ class Unit:
                 sqlalchemy.true() if only is None else Instance.id == only,
                 Instance.purge_at <= now,
                 Instance.deletion_protection.is_not(True),
+                ~sqlalchemy.exists().where(Operation.instance_id == Instance.id, Operation.retry_at.is_not(None)),
                 sqlalchemy.or_(Instance.state == "kept", sqlalchemy.and_(Instance.state == "failed", Instance.updated_at < waited)),
             )
             .order_by(Instance.purge_at)
@@ -292,11 +288,12 @@ class Unit:
             select(Operation).where(Operation.instance_id == instance_id, Operation.state.in_(ACTIVE_STATES)).order_by(Operation.sequence)
         ).all()
 
-    def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
-        """The newest operation on the instance itself, or on one binding of it."""
+    def last_operation(self, instance_id: str, binding_id: str | None = None, *, asked_for: bool = False) -> Operation | None:
+        """The newest operation on the instance itself, or on one binding of it; of those that platforms know, if only these count."""
+        kinds = Operation.kind != "repair" if asked_for else sqlalchemy.true()
         return self.session.scalars(
             select(Operation)
-            .where(Operation.instance_id == instance_id, Operation.binding_id.is_not_distinct_from(binding_id))
+            .where(Operation.instance_id == instance_id, Operation.binding_id.is_not_distinct_from(binding_id), kinds)
             .order_by(Operation.sequence.desc())
             .limit(1)
         ).first()

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, inspect
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import make_transient_to_detached
 
 from apb_broker.storage.tables import Table
 
@@ -31,6 +32,14 @@ def insert(connection: Connection, rows: Sequence[Table], notify: str | None) ->
     driver: Any = connection.connection.driver_connection
     with psycopg.RawCursor(driver) as cursor:
         cursor.execute(statement, [notify, *parameters], prepare=True)
+
+
+def persistent(rows: Sequence[Table]) -> list[Table]:
+    """The inserted rows that say themselves which they are, as if they had been looked up."""
+    known = [row for row in rows if all(column.key in row.__dict__ for column in inspect(type(row)).primary_key)]
+    for row in known:
+        make_transient_to_detached(row)
+    return known
 
 
 def _values(row: Table) -> dict[str, str | None]:

@@ -65,6 +65,11 @@ def claim(unit: Unit, *, owner: str, lease_seconds: float, left: Collection[str]
     ).one_or_none()
 
 
+def next_epoch(unit: Unit) -> int:
+    """An epoch of its own, for work that no operation stands for."""
+    return unit.session.execute(select(epoch_sequence.next_value())).scalar_one()
+
+
 def _is_active(table: type[Operation]) -> ColumnElement[bool]:
     """As literals, so that the index of active operations serves also a prepared statement."""
     return table.state.in_(bindparam("active", ACTIVE_STATES, expanding=True, literal_execute=True))

@@ -192,11 +192,12 @@ class Operation(Table):
         Index("operations_leases", "lease_until", postgresql_where=text("state = 'running'")),
         Index("operations_active", "instance_id", "sequence", postgresql_where=text("state IN ('queued', 'running')")),
         Index("operations_subject", "instance_id", "binding_id", "sequence"),
+        Index("operations_retry", "retry_at", postgresql_where=text("retry_at IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
-    kind: Mapped[str]  # provision | update | deprovision | bind | unbind
+    kind: Mapped[str]  # provision | update | deprovision | bind | unbind | repair
     instance_id: Mapped[str]
     instance_name: Mapped[str | None]
     binding_id: Mapped[str | None]
@@ -220,6 +221,8 @@ class Operation(Table):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    retry_at: Mapped[datetime | None]  # of a removal that failed: when the broker tries again by itself
+    retries: Mapped[int] = mapped_column(Integer, server_default="0")  # how often it did before this one
 
     request = Sealed()
 
@@ -232,6 +235,27 @@ class Operation(Table):
     def is_active(self) -> bool:
         """Whether it has still to end."""
         return self.state in ACTIVE_STATES
+
+
+class Health(Table):
+    """How an instance was found when it was last looked at. The row is the queue of these looks, as the operation's is of operations."""
+
+    __tablename__ = "health"
+    __table_args__ = (Index("health_due", "due_at"),)
+
+    instance_id: Mapped[str] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True)
+    status: Mapped[str] = mapped_column(server_default="unknown")  # ok | failing | unknown
+    message: Mapped[str] = mapped_column(server_default="")
+    drift: Mapped[list[Any]] = mapped_column(server_default=text("'[]'::jsonb"))
+    since: Mapped[datetime] = mapped_column(server_default=func.now())
+    checked_at: Mapped[datetime | None]
+    due_at: Mapped[datetime]
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    claimed_at: Mapped[datetime | None]
+    repairs: Mapped[int] = mapped_column(Integer, server_default="0")  # since it was last well
+    repair_at: Mapped[datetime | None]  # not before
 
 
 class Progress(Table):

@@ -80,6 +80,7 @@ class Operations(Collector):
         yield GaugeMetricFamily("apb_leases_lost", "Running operations whose worker has not renewed its lease in time", found.queue.lost)
         yield GaugeMetricFamily("apb_workers", "Workers heard of lately", found.alive)
         yield GaugeMetricFamily("apb_workers_capacity", "Operations that these workers run at a time", found.capacity)
+        yield _instances(found.instances)
         yield _gauge("apb_worker_silent_seconds", "Seconds since a worker was last heard of", found.workers, "worker")
 
 
@@ -87,6 +88,13 @@ def _gauge(name: str, text: str, values: dict[str, float], label: str = "state")
     family = GaugeMetricFamily(name, text, labels=[label])
     for value, number in values.items():
         family.add_metric([value], number)
+    return family
+
+
+def _instances(found: tuple[tuple[str, str, str, int], ...]) -> Metric:
+    family = GaugeMetricFamily("apb_instances", "Instances, by how they were last found", labels=["service", "plan", "health"])
+    for service, plan, health, number in found:
+        family.add_metric([service, plan, health], number)
     return family
 
 

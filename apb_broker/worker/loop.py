@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from apb_broker import execution
-from apb_broker.lifecycle import bindings, fleet, kept, operations
+from apb_broker.lifecycle import due, fleet, health, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 from apb_broker.lifecycle.outcomes import Result
@@ -109,8 +109,17 @@ class Worker:
 
     def _claim(self) -> None:
         # Not before it is known that our keys are the database's.
-        while self._has_told and not self._stopping and len(self._running) < self._broker.settings.concurrency:
+        while self._has_told and not self._stopping and self._count(looks=False) < self._broker.settings.concurrency:
             work = operations.claim(self._broker, self._owner, self._left())
+            if work is None:
+                self._claim_look()
+                return
+            self._start(work)
+
+    def _claim_look(self) -> None:
+        """Only where nothing that was asked for is left to do, and beside the operations: none ever waits for a place."""
+        while not self._stopping and self._count(looks=True) < self._broker.settings.verify_concurrency:
+            work = health.claim(self._broker, self._owner)
             if work is None:
                 return
             self._start(work)
@@ -121,13 +130,20 @@ class Worker:
         self._failed_here = {id_: at for id_, at in self._failed_here.items() if at > recent}
         return list(self._failed_here)
 
+    def _count(self, *, looks: bool) -> int:
+        return sum((running.work.kind == health.VERIFY) == looks for running in self._running.values())
+
     def _start(self, work: Work) -> None:
-        log.info("operation claimed", **_ids(work), kind=work.kind, epoch=work.epoch)
+        tell = log.debug if work.kind == health.VERIFY else log.info
+        tell("operation claimed", **_ids(work), kind=work.kind, epoch=work.epoch)
         try:
             run = execution.start(jobs.build(self._broker, work))
         except (jobs.Unrunnable, execution.JobError, OSError) as error:
             log.error("operation cannot be run", **_ids(work), reason=str(error))
-            operations.finish(self._broker, work.operation_id, work.epoch, Result("failed", message=str(error)))
+            if work.kind == health.VERIFY:
+                self._finish_look(work, Result("failed", message=str(error), transient=True))
+            else:
+                operations.finish(self._broker, work.operation_id, work.epoch, Result("failed", message=str(error)))
             return
         self._running[work.operation_id] = Running(work, run)
 
@@ -159,6 +175,9 @@ class Worker:
     def _write(self, running: Running) -> None:
         """Progress and results, as the owner; gives up what another worker owns by now."""
         work = running.work
+        if work.kind == health.VERIFY:
+            self._write_look(running)
+            return
         if running.pending_lines:
             operations.report(self._broker, work.operation_id, work.epoch, running.pending_lines)
             for line in running.pending_lines:
@@ -174,11 +193,25 @@ class Worker:
         running.run.close()
         del self._running[work.operation_id]
 
+    def _write_look(self, running: Running) -> None:
+        """A look has no log of its own; it keeps what it found, and tells what has changed."""
+        if running.result is None:
+            return
+        self._finish_look(running.work, running.result)
+        running.run.close()
+        del self._running[running.work.operation_id]
+
+    def _finish_look(self, work: Work, result: Result) -> None:
+        change = health.finish(self._broker, work, result)
+        if change is not None:
+            tell = log.info if change.after == "ok" else log.warning
+            tell("health changed", instance_id=change.instance_id, before=change.before, after=change.after, reason=change.message)
+
     def _renew(self) -> None:
         if not self._running or time.monotonic() < self._next_renewal:
             return
         asked_at = execution.boot_clock()  # before the database is asked: its delay never extends what the supervisor grants
-        held = operations.renew(self._broker, {id_: running.work.epoch for id_, running in self._running.items()})
+        held = self._held()
         self._next_renewal = time.monotonic() + self._broker.settings.lease_seconds / 5
         for id_, running in self._running.items():
             if running.result is not None:
@@ -188,16 +221,24 @@ class Worker:
             if held.get(id_, True):  # it is to be canceled, or another worker's by now, who will refuse our result
                 running.run.cancel()
 
+    def _held(self) -> dict[str, bool]:
+        """Whether to halt it, by the operation's id, of all whose leases are ours still."""
+        looks = {running.work.instance_id: id_ for id_, running in self._running.items() if running.work.kind == health.VERIFY}
+        asked = {id_: running.work.epoch for id_, running in self._running.items() if running.work.kind != health.VERIFY}
+        held = operations.renew(self._broker, asked) if asked else {}
+        if looks:
+            found = health.renew(self._broker, {instance: self._running[id_].work.epoch for instance, id_ in looks.items()})
+            held |= {looks[instance]: is_disturbed for instance, is_disturbed in found.items()}
+        return held
+
     def _sweep(self) -> None:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + POLL_SECONDS
-            operations.sweep(self._broker)
-            bindings.unbind_expired(self._broker)
-            kept.purge_due(self._broker)
+            due.serve(self._broker)
 
     def _tell(self) -> None:
         if time.monotonic() >= self._next_heartbeat:
-            fleet.report_alive(self._broker, self._owner, len(self._running))
+            fleet.report_alive(self._broker, self._owner, self._count(looks=False))
             self._next_heartbeat = time.monotonic() + fleet.HEARTBEAT_SECONDS
             self._has_told = True
 

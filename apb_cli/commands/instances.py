@@ -155,13 +155,14 @@ def _show_all(out: output.Output, found: list[dict[str, Any]]) -> None:
             one["service"],
             one["plan"],
             _state(one),
+            (one.get("health") or {}).get("status"),
             output.endpoint(one["connection"]),
             len(one["bindings"]),
             output.moment(one["created_at"]),
         )
         for one in found
     ]
-    headings = ("NAME", "SPACE", "SERVICE", "PLAN", "STATE", "ENDPOINT", "BINDINGS", "CREATED")
+    headings = ("NAME", "SPACE", "SERVICE", "PLAN", "STATE", "HEALTH", "ENDPOINT", "BINDINGS", "CREATED")
     out.table(headings, rows, empty="there are no instances; `apb marketplace` shows what can be had")
 
 
@@ -170,8 +171,14 @@ def _state(one: dict[str, Any]) -> str:
     return f"{state}, protected" if one.get("protected_by") else state
 
 
+def _health(found: dict[str, Any]) -> str | None:
+    since = f" since {output.moment(found['since'])}" if found.get("since") else ""
+    message = f": {found['message']}" if found.get("message") and not found.get("drift") else ""
+    return f"{found['status']}{since}{message}" if found else None
+
+
 def _show_one(out: output.Output, one: dict[str, Any]) -> None:
-    last = one.get("operation") or {}
+    last, health = one.get("operation") or {}, one.get("health") or {}
     out.fields(
         {
             **{key: one.get(key) for key in ("name", "id", "space", "organization", "platform", "service", "plan", "mode", "state")},
@@ -184,6 +191,11 @@ def _show_one(out: output.Output, one: dict[str, Any]) -> None:
             "updated": output.moment(one.get("updated_at")),
             "last operation": f"{last['kind']} {last['state']} ({last['id']})" if last else None,
             "error": last.get("error"),
+            "tried again": output.moment(last.get("retry_at")),
+            "health": _health(health),
+            "looked at": output.moment(health.get("checked_at")),
+            **{f"drift {number}": sentence for number, sentence in enumerate(health.get("drift") or [], start=1)},
+            "next repair": output.moment(health.get("next_repair_at")),
         }
     )
     out.line("")

@@ -59,10 +59,12 @@ def _show(out: output.Output, found: list[dict[str, Any]]) -> None:
             _seconds(one["started_at"], one["finished_at"]),
             one["requested_by"],
             one["error"] or one["description"],
+            output.moment(one.get("retry_at")),
         )
         for one in found
     ]
-    out.table(("OPERATION", "KIND", "INSTANCE", "STATE", "ACCEPTED", "TOOK", "BY", "LAST MESSAGE"), rows, empty="there are no operations")
+    headings = ("OPERATION", "KIND", "INSTANCE", "STATE", "ACCEPTED", "TOOK", "BY", "LAST MESSAGE", "TRIED AGAIN")
+    out.table(headings, rows, empty="there are no operations")
 
 
 def _seconds(started: str | None, finished: str | None) -> str | None:

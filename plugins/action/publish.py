@@ -19,7 +19,16 @@ from ansible_collections.apb.catalog.plugins.module_utils.standalone_states impo
 
 PUBLISHED = "apb_published"
 STATE = "_instance_state"  # set by role instance: which state file a run belongs to
-KINDS = {"credentials": Mapping, "outputs": Mapping, "connection": Mapping, "dashboard_url": str}
+KINDS = {
+    "credentials": Mapping,
+    "outputs": Mapping,
+    "connection": Mapping,
+    "dashboard_url": str,
+    "drift": list,
+    "unreachable": str,
+    "survey": Mapping,
+}
+WORDS = {Mapping: "dictionary", list: "list", str: "string"}
 
 
 def check(values):
@@ -32,7 +41,7 @@ def check(values):
         raise AnsibleActionFail(f"publish needs at least one of {', '.join(KINDS)}")
     for name, value in given.items():
         if not isinstance(value, KINDS[name]):
-            raise AnsibleActionFail(f"{name} to be published has to be a {'string' if KINDS[name] is str else 'dictionary'}")
+            raise AnsibleActionFail(f"{name} to be published has to be a {WORDS[KINDS[name]]}")
     return given
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ansible_collections.apb.catalog.plugins.module_utils import host_runs
 from ansible_collections.apb.catalog.plugins.module_utils.host_errors import HostError
 
 PATIENCE_SECONDS = 20.0
@@ -24,12 +25,13 @@ class Listener:
     def __str__(self) -> str:
         if self.pid is None:
             return f"a program of user id {self.uid}"
-        return f"{_text(self.pid, 'comm').strip() or 'a program'} with process id {self.pid}"
+        return f"{command(self.pid)} with process id {self.pid}"
 
 
 def listeners(ports: Iterable[int]) -> list[Listener]:
     """Who listens on one of the ports, on whatever address."""
-    found = {inode: (port, uid) for port, uid, inode in _listening_sockets() if port in set(ports)}
+    wanted = set(ports)
+    found = {inode: (port, uid) for port, uid, inode in _listening_sockets() if port in wanted}
     holders = _holders(found) if found else {}
     return [Listener(port, uid, holders.get(inode)) for inode, (port, uid) in found.items()]
 
@@ -53,7 +55,7 @@ def parse_sockets(lines: Iterable[str]) -> Iterator[tuple[int, int, str]]:
 
 def _holders(inodes: Iterable[str]) -> dict[str, int]:
     wanted, found = {f"socket:[{inode}]": inode for inode in inodes}, {}
-    for pid in _pids():
+    for pid in pids():
         try:
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 inode = wanted.get(str(descriptor.readlink()))
@@ -64,7 +66,7 @@ def _holders(inodes: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _pids() -> list[int]:
+def pids() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
@@ -77,11 +79,25 @@ def _text(pid: int, name: str) -> str:
 
 def works_in(pid: int | None, home: Path) -> bool:
     """Its working directory is the home, or was before that was removed."""
+    return _directory(pid) == str(home.resolve())
+
+
+def home_in(pid: int | None, homes: Path) -> str | None:
+    """The name of that home below `homes` that the process works in, or worked in before it was removed. Not of another container's."""
+    directory = Path(_directory(pid) or "/")
+    return directory.name if directory.parent == homes.resolve() and not host_runs.is_elsewhere(pid) else None
+
+
+def _directory(pid: int | None) -> str:
     try:
-        cwd = str(Path(f"/proc/{pid}/cwd").readlink())
+        return str(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(" (deleted)")
     except OSError:
-        return False
-    return cwd.removesuffix(" (deleted)") == str(home.resolve())
+        return ""
+
+
+def command(pid: int) -> str:
+    """What the process is called."""
+    return _text(pid, "comm").strip() or "a program"
 
 
 def end_all_of_user(uid: int) -> None:
@@ -91,7 +107,7 @@ def end_all_of_user(uid: int) -> None:
 
 def end_all_in(home: Path) -> None:
     """Kill the caller's processes that work in the home; an operator's shell there (it has a terminal) stays."""
-    _end_all(lambda pid: works_in(pid, home) and not _has_terminal(pid), str(home))
+    _end_all(lambda pid: works_in(pid, home) and not has_terminal(pid), str(home))
 
 
 def _user_ids(pid: int) -> set[int]:
@@ -101,14 +117,14 @@ def _user_ids(pid: int) -> set[int]:
     return set() if is_zombie else {int(field) for field in line.split()[1:]}
 
 
-def _has_terminal(pid: int) -> bool:
+def has_terminal(pid: int) -> bool:
     stat = _text(pid, "stat")
     return stat.rpartition(")")[2].split()[4:5] != ["0"]
 
 
 def _end_all(belongs, whose: str) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
-    while left := [pid for pid in _pids() if pid != os.getpid() and belongs(pid)]:
+    while left := [pid for pid in pids() if pid != os.getpid() and belongs(pid)]:
         if time.monotonic() > end:
             raise HostError(f"processes {left} of {whose} do not end")
         for pid in left:

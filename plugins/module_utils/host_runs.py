@@ -58,16 +58,36 @@ def _older(slug: str, epoch: int) -> dict[int, str]:
 
 
 def _is_older(pid: int, slug: str, epoch: int) -> bool:
+    found = _mark(pid)
+    return found is not None and found[0] == slug and found[1] < epoch
+
+
+def _mark(pid: int) -> tuple[str, int] | None:
+    """The instance and the epoch of the run that made the process; None: none did, or it ended, or we may not see."""
     try:
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        is_elsewhere = Path(f"/proc/{pid}/ns/pid").readlink() != Path("/proc/self/ns/pid").readlink()
     except OSError:
-        return False  # it ended, or belongs to somebody else
-    if is_elsewhere:
-        return False
+        return None
     given = dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)
     number = given.get(EPOCH.encode(), b"")
-    return given.get(INSTANCE.encode()) == slug.encode() and number.isdigit() and int(number) < epoch
+    if is_elsewhere(pid) or INSTANCE.encode() not in given or not number.isdigit():
+        return None
+    return given[INSTANCE.encode()].decode(errors="replace"), int(number)
+
+
+def is_elsewhere(pid: int | None) -> bool:
+    """Whether the process is another container's; also of one that ended or that we may not look at."""
+    try:
+        return Path(f"/proc/{pid}/ns/pid").readlink() != Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return True
+
+
+def marked() -> dict[int, tuple[str, int]]:
+    """All processes that runs on this host made, ours and those we were started by aside: process id to (instance, epoch)."""
+    own = _own()
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return {pid: found for pid in pids if pid not in own and _started(pid) and (found := _mark(pid)) is not None}
 
 
 def _own() -> set[int]:

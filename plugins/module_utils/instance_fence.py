@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ansible_collections.apb.catalog.plugins.module_utils.host_errors import HostError
@@ -56,9 +56,13 @@ def record(fence: Path, epoch: int) -> None:
     new.replace(fence)
 
 
-def prune(fences: Path, homes: Path) -> None:
-    """Forget instances that are gone since a week: no run of theirs is still alive."""
-    for fence in fences.iterdir():
-        is_tombstone = not fence.name.startswith(".") and not (homes / fence.name).exists()
-        if is_tombstone and time.time() - fence.stat().st_mtime > TOMBSTONE_SECONDS:
-            fence.unlink()
+def names(fences: Path) -> list[str]:
+    """The instances that were ever worked on here, as far as they are not forgotten."""
+    return sorted(fence.name for fence in fences.iterdir() if not fence.name.startswith(".")) if fences.is_dir() else []
+
+
+def prune(fences: Path, is_left: Callable[[str], bool]) -> None:
+    """Forget instances that are gone since a week: no run of theirs is still alive. One of which something is left stays known as ours."""
+    for name in names(fences):
+        if time.time() - (fences / name).stat().st_mtime > TOMBSTONE_SECONDS and not is_left(name):
+            (fences / name).unlink()

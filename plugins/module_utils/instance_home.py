@@ -135,7 +135,11 @@ def _remove(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
         shutil.rmtree(layout.home)
     if host_layout.is_root():
         system_users.remove(layout.user)
-    instance_fence.prune(layout.fences, layout.home.parent)
+    instance_fence.prune(layout.fences, lambda slug: _is_left(host_layout.Layout(params["directory"], slug)))
+
+
+def _is_left(layout: host_layout.Layout) -> bool:
+    return layout.home.exists() or (host_layout.is_root() and system_users.exists(layout.user))
 
 
 _WORK = {"present": _make, "claimed": _leave, "stopped": _stop, "absent": _remove}

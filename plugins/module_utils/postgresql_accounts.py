@@ -29,6 +29,7 @@ SPEC = dict(
     accounts=dict(type="list", elements="dict", required=True, options=ACCOUNT_SPEC),
     state=dict(type="str", choices=["present", "absent"], default="present"),
 )
+MARK = "apb account of "
 END_MILLISECONDS = 10_000
 EXPLICIT_OPTIONS = 160000  # from this version on a membership says whether it is inherited and may be used by SET ROLE
 ROLE = """
@@ -162,7 +163,12 @@ def _acts_as(connection, params: dict, account: dict) -> Iterator[Change]:
 
 
 def _mark(database: str) -> str:
-    return f"apb account of {database}"
+    return f"{MARK}{database}"
+
+
+def database_of(comment: str | None) -> str | None:
+    """The database that a role with this comment is an account of; None: it is none of apb's accounts."""
+    return comment.removeprefix(MARK) if comment and comment.startswith(MARK) else None
 
 
 def _remove(params: dict, check_mode: bool) -> dict:

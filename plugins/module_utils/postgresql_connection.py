@@ -6,6 +6,7 @@ accident: the search path of our sessions is the system's catalog, set by the co
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ SAFE_PATH = "-c search_path=pg_catalog,pg_temp"
 REFUSED_PASSWORD = "28P01"  # noqa: S105 - a code
 NO_DATABASE = "3D000"
 TOO_MANY_CONNECTIONS = "53300"
+STARTING = "57P03"
+NO_WAY = ("No route to host", "is unreachable", "could not translate host name", "failed to resolve host")
 CONCURRENTLY_UPDATED = "XX000"  # an internal error's code: two GRANTs on one shared object
 
 
@@ -44,6 +47,7 @@ class PostgresqlError(Exception):
     """The server does not do what was asked. The message holds no secret. `code` is PostgreSQL's, where it said one."""
 
     code: str | None = None
+    out_of_reach = False  # nobody can tell how the server is: there is no way to its host, or it is only starting
 
 
 class Change(NamedTuple):
@@ -92,7 +96,17 @@ def _refusal(params: dict, database: str, error) -> PostgresqlError:
         said = f"it does not accept the password of {params['login_user']}"
     refused = PostgresqlError(f"PostgreSQL at {_address(params)}, database {database}: {said}")
     refused.code = code
+    refused.out_of_reach = code == STARTING or any(part in said for part in NO_WAY) or ("timeout expired" in said and not _is_open(params))
     return refused
+
+
+def _is_open(params: dict) -> bool:
+    """Whether something accepts connections there: then it is the server that stands still, not the way to it."""
+    try:
+        socket.create_connection((params["host"], params["port"]), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _code_in(text: str) -> str | None:
@@ -100,6 +114,7 @@ def _code_in(text: str) -> str | None:
         "password authentication failed": REFUSED_PASSWORD,
         "does not exist": NO_DATABASE,
         "too many connections for": TOO_MANY_CONNECTIONS,
+        "the database system is starting up": STARTING,
     }
     return next((code for part, code in known.items() if part in text), None)
 

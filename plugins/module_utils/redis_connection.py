@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import time
+from collections.abc import Iterator
 
 try:
     import redis
@@ -22,12 +25,20 @@ SPEC = dict(
 )
 TIMEOUT_SECONDS = 10.0
 PAUSE_SECONDS = 0.05
+NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT)
 
 
 class RedisError(Exception):
     """The server does not do what was asked. The message holds no secret."""
 
     refused = False
+    out_of_reach = False
+
+
+class OutOfReachError(RedisError):
+    """Nobody can tell how the server is: there is no way to its host, or it is only starting."""
+
+    out_of_reach = True
 
 
 class RefusedError(RedisError):
@@ -69,19 +80,25 @@ def _problem(client, params: dict) -> RedisError | None:
             "it is not this instance's server, or its accounts were changed"
         ) from error
     except redis.exceptions.BusyLoadingError:
-        return RedisError(f"the server at {address} is still loading its data")
+        return OutOfReachError(f"the server at {address} is still loading its data")
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
         return _unreachable(address, error)
     return None
 
 
 def _unreachable(address: str, error: Exception) -> RedisError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ConnectionRefusedError):
-            return RefusedError(f"nothing listens at {address}")
-        cause = cause.__cause__ or cause.__context__
-    return RedisError(f"the server at {address} does not answer: {error}")
+    causes = list(_causes(error))
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return RefusedError(f"nothing listens at {address}")
+    is_on_the_way = any(isinstance(cause, socket.gaierror) or getattr(cause, "errno", None) in NO_WAY for cause in causes)
+    made = OutOfReachError if is_on_the_way or str(error).startswith("Timeout connecting") else RedisError
+    return made(f"the server at {address} does not answer: {error}")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def setting(client, name: str) -> str:

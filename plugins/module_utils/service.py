@@ -49,7 +49,9 @@ __all__ = [
     "customize",
     "dashboard_url",
     "load",
+    "name_patterns",
     "names",
+    "names_of",
     "needs",
     "osb_schemas",
     "plan_from_snapshot",
@@ -116,8 +118,26 @@ def slug(service_name: str, instance_id: str) -> str:
 
 def names(service_name: str, instance_id: str) -> dict:
     """What an instance is called: slug (hosts, processes), database (SQL, needs no quotes), prefix (keys, channels, topics)."""
-    found = slug(service_name, instance_id)
+    return names_of(slug(service_name, instance_id))
+
+
+def names_of(found: str) -> dict:
+    """The names that go with a slug."""
     return {"slug": found, "database": found.replace("-", "_"), "prefix": f"{found}:"}
+
+
+def name_patterns(service_name: str) -> dict:
+    """What names() and binding_username() make for a service, as regular expressions of whole names; `keys` is a glob, of Redis' kind.
+
+    Whatever is named otherwise is not ours.
+    """
+    digits = "[0-9a-f]{12}"
+    made = {
+        "slug": f"{service_name}-{digits}",
+        "database": f"{service_name.replace('-', '_')}_{digits}",
+        "prefix": f"{service_name}-{digits}:",
+    }
+    return {**made, "username": f"b{digits}", "keys": f"{service_name}-{'[0-9a-f]' * 12}:*"}
 
 
 def binding_username(instance_id: str, binding_id: str) -> str:

@@ -84,7 +84,14 @@ def _absent(supervisor: Supervisor, file: Path, name: str, check_mode: bool) -> 
             supervisor.remove(name)
         if is_supervised and before:
             supervisor.reread()
+        for log in logs(file.parent.parent, name):
+            log.unlink(missing_ok=True)
     return {"changed": bool(before) or state is not None, "diff": _diff(before, "", state, None)}
+
+
+def logs(folder: Path, name: str) -> list[Path]:
+    """What the program said, in a file of now and files of before."""
+    return sorted((folder / "logs").glob(f"{name}.log*"))
 
 
 def _diff(before: str, after: str, state_before: str | None, state_after: str | None) -> dict:

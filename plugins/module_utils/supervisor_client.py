@@ -66,6 +66,10 @@ class Supervisor:
                 return None
             raise HostError(f"supervisord: {fault.faultString}") from fault
 
+    def states(self) -> dict[str, str]:
+        """All its programs, and the state of each."""
+        return {info["name"]: info["statename"] for info in self._rpc.getAllProcessInfo()}
+
     def reread(self) -> list[str]:
         """Read all configuration files; the names of programs that run by another one than their file's."""
         with _faults_told():

@@ -94,7 +94,7 @@ def main():
     try:
         module.exit_json(**postgresql_accounts.work(module.params, module.check_mode))
     except PostgresqlError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), out_of_reach=error.out_of_reach)
 
 
 if __name__ == "__main__":

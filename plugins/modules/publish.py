@@ -29,6 +29,16 @@ options:
   dashboard_url:
     description: Where people find the instance's web interface.
     type: str
+  drift:
+    description: By verify, before it fails - what is not as described, a sentence each, nothing secret in them.
+    type: list
+    elements: str
+  unreachable:
+    description: By verify, before it fails - why nobody can tell how the instance is, as that its host cannot be reached.
+    type: str
+  survey:
+    description: By survey - what there is of instances. A dictionary by who looked, each with C(things) and C(expects).
+    type: dict
 attributes:
   check_mode:
     description: Publishes just the same, nothing is changed by it. The state file stays as it is.

@@ -58,7 +58,7 @@ def main():
     try:
         module.exit_json(**redis_config.work(module.params, module.check_mode))
     except RedisError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), out_of_reach=error.out_of_reach)
 
 
 if __name__ == "__main__":

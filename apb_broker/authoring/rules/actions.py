@@ -104,7 +104,7 @@ def _program(task: tasks.Task) -> str:
 def fence_first(role: Role) -> Iterator[Finding]:
     """What changes a host begins with `apb.catalog.instance_home` (role `host_instance`: `home`, `absent`), which refuses old runs."""
     for action, path in role.actions.items():
-        if not action.startswith("host/") or path not in role.task_files:
+        if not action.startswith("host/") or action.endswith("/survey") or path not in role.task_files:
             continue
         first = next((task for task in tasks.reached(path, role.directory) if _costs(task)), None)
         if first is None or first.module == HOME:

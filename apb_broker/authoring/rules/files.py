@@ -21,7 +21,7 @@ def readable_files(role: Role) -> Iterator[Finding]:
 
 def task_files(role: Role) -> Iterator[Finding]:
     """Each mode of the plans (dedicated: host, shared: shared) has its folder with `provision`, `update`, `deprovision` (host: also
-    `prepare`); `verify`, and for services with `bind` also `bind` and `unbind`, are there once."""
+    `prepare`; `survey` may be there, for `apb doctor`); `verify`, and for services with `bind` also `bind` and `unbind`, are there once."""
     if role.description is None:
         return
     for mode in role.modes:

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from apb_broker.lifecycle import fleet, operations
+from apb_broker.lifecycle import fleet, operations, views
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.worker import loop
 from tests import scenarios
@@ -29,13 +29,14 @@ class Workers:
         self._arguments, self._config, self._directory = arguments, config, directory
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, owner: str = "w", drain_seconds: float = 30, **script: Any) -> subprocess.Popen[bytes]:
-        """A worker all of whose runs follow that script."""
+    def start(self, owner: str = "w", drain_seconds: float = 30, verify_every: float = 0, **script: Any) -> subprocess.Popen[bytes]:
+        """A worker all of whose runs follow that script; it looks at instances only where that is asked for."""
         path = self._directory / f"apb-{len(self._started)}.yml"
         config = self._config.replace(
             "{name: apb.catalog.redis}", f"{{name: apb.catalog.redis, settings: {json.dumps({'scripted': script})}}}"
         )
-        path.write_text(f"{config}settings: {json.dumps({**LEASE, 'drain_seconds': drain_seconds})}\n")
+        settings = {**LEASE, "drain_seconds": drain_seconds, "verify_every_seconds": verify_every}
+        path.write_text(f"{config}settings: {json.dumps(settings)}\n")
         command = [sys.executable, str(DRIVER), str(path), *self._arguments, owner]
         process = subprocess.Popen(command, start_new_session=True)
         self._started.append(process)
@@ -237,3 +238,29 @@ def test_worker_survives_what_it_cannot_run(broker: Broker, workers: Workers) ->
     assert "apb.yml" in operations.status(broker, scenarios.ANN, "i1", None, None)["description"]
     assert scenarios.provision(broker, "i2").operation_id is not None
     wait(lambda: operations.status(broker, scenarios.ANN, "i2", None, None)["state"] == "succeeded")
+
+
+def health(broker: Broker, instance_id: str) -> str:
+    """How the instance was found."""
+    return str(views.instance(broker, instance_id)["health"]["status"])
+
+
+def test_worker_looks_at_instances_when_nothing_else_is_to_be_done(broker: Broker, workers: Workers) -> None:
+    """What it finds is kept, nothing else."""
+    workers.start(verify_every=0.5, actions={"verify": {"outcome": "failed", "message": "nothing listens"}})
+    accepted = scenarios.provision(broker, "i1")
+    wait_for(broker, accepted.operation_id, "succeeded")
+    wait(lambda: health(broker, "i1") == "failing")
+    assert len(views.operations(broker, instance_id=None, state=None, limit=10)) == 1
+
+
+def test_look_that_hangs_delays_nothing_and_is_halted(broker: Broker, workers: Workers) -> None:
+    """A worker of one place takes what is accepted beside it, and its processes are gone soon after."""
+    process = workers.start(verify_every=0.1, actions={"verify": {"outcome": "hang"}})
+    wait_for(broker, scenarios.provision(broker, "i1").operation_id, "succeeded")
+    wait(lambda: len(descendants(process)) >= 2)
+    of_the_look = descendants(process)
+    update = scenarios.update(broker, "i1", parameters={"memory": 2})
+    wait_for(broker, update.operation_id, "succeeded")
+    wait(lambda: all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in of_the_look))
+    assert health(broker, "i1") == "unknown"

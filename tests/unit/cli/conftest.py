@@ -120,6 +120,7 @@ class FakeBroker:
             "updated_at": NOW,
             "bindings": [],
             "operation": None,
+            "health": {"status": "failing", "message": "x is missing", "drift": ["x is missing"], "since": "2026-03-01T10:00:00+00:00"},
         }
         self.instances[instance_id] = {**instance, **changes}
         return self.instances[instance_id]

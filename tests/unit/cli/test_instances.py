@@ -160,9 +160,9 @@ def test_instances_lists_one_a_line_whatever_its_length(broker, apb):
     broker.add_instance("c" * 150)
     broker.add_instance("queue", "i-2", space="shop", connection={"host": "::1", "port": 21001})
     lines = apb("instances").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "SPACE", "SERVICE", "PLAN", "STATE", "ENDPOINT", "BINDINGS", "CREATED"]
-    assert lines[1].split()[:6] == ["c" * 150, "default", "redis", "redis-standard", "ready", "127.0.0.1:21000"]
-    assert lines[2].split()[5] == "[::1]:21001"
+    assert lines[0].split() == ["NAME", "SPACE", "SERVICE", "PLAN", "STATE", "HEALTH", "ENDPOINT", "BINDINGS", "CREATED"]
+    assert lines[1].split()[:7] == ["c" * 150, "default", "redis", "redis-standard", "ready", "failing", "127.0.0.1:21000"]
+    assert lines[2].split()[6] == "[::1]:21001"
     assert len(apb("instances", "--space", "shop").stdout.splitlines()) == 2
     assert [one["id"] for one in json.loads(apb("instances", "-o", "json").stdout)] == ["i-1", "i-2"]
 

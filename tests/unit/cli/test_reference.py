@@ -31,7 +31,7 @@ def test_commands_explain_everything(name):
     assert COMMANDS[name].help
     for parameter in COMMANDS[name].params:
         assert parameter.help, parameter.name
-        is_flag = any(option in ("--yes", "--no-wait", "--follow") for option in parameter.opts)
+        is_flag = any(option in ("--yes", "--no-wait", "--follow", "--remove", "--unknown") for option in parameter.opts)
         assert is_flag or parameter.metavar, parameter.name
 
 
