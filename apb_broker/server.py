@@ -3,14 +3,13 @@
 import gc
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from apb_broker import assembly
+from apb_broker import assembly, metrics_directory
 from apb_broker.catalog.config import Config, credentials_of
 from apb_broker.https import Https
 
@@ -24,7 +23,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def __init__(self, state_dir: Path | None, database_url: str, config: Config) -> None:
         self._state_dir, self._database_url, self._config = state_dir, database_url, config
         self._https = None if config.tls is None else Https(config.tls)
-        self._metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="apb-metrics-")
+        self._metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_directory.create()
         super().__init__()
 
     def load_config(self) -> None:
