@@ -17,6 +17,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 PAUSE_SECONDS = 0.01
+UNKILLABLE_SECONDS = 30.0  # how long to wait for processes that SIGKILL does not end: in the kernel, or another user's
 
 
 def boot_clock() -> float:
