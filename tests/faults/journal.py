@@ -50,8 +50,8 @@ class Journal:
             taken = [line for line in lines if line["event"] == "finished" and line["accepted"] and line["status"] == "succeeded"]
             what = f"{lines[0]['action']} of {lines[0]['instance']} (operation {operation})"
             for line in lines:
-                if line["event"] == "claimed" and line["overlapping"]:
-                    found.append(f"{what}: claimed with epoch {line['epoch']} while processes of older runs lived: {line['overlapping']}")
+                if line["event"] == "started" and line["overlapping"]:
+                    found.append(f"{what}: run with epoch {line['epoch']} beside processes of older runs: {line['overlapping']}")
             if taken and taken[-1]["epoch"] < max(epochs):
                 found.append(f"{what}: the result of epoch {taken[-1]['epoch']} was taken, and it was claimed with {max(epochs)}")
             if epochs != sorted(set(epochs)):

@@ -1,6 +1,6 @@
 """`apb worker` that keeps a journal of what it does, and waits at chosen points for a fault: python worker.py STATE_DIR JOURNAL HOLDS.
 
-The journal's lines are what the suite judges by: nothing that a role or a run says is believed. Each claim looks by itself whether anything
+The journal's lines are what the suite judges by: nothing that a role or a run says is believed. Each start looks by itself whether anything
 of an earlier run on the same instance still lives. A file HOLDS/<instance>.<action>.<point> makes the worker stand still at that point:
 
     claimed    the operation is ours, nothing is started
@@ -67,11 +67,13 @@ def arm(journal):
     worker_start, worker_read, finish = loop.Worker._start, loop.Worker._read, operations.finish
 
     def start(self, work):
-        journal.note("claimed", work, overlapping=alive_of(journal.older_supervisors(work)))
+        journal.note("claimed", work)
         journal.hold("claimed", work)
+        older = journal.older_supervisors(work)
         worker_start(self, work)
         if work.operation_id in self._running:
-            journal.note("started", work, supervisor=self._running[work.operation_id].run.pid)
+            # What lives now lives beside this run, whose supervisor has just been started.
+            journal.note("started", work, supervisor=self._running[work.operation_id].run.pid, overlapping=alive_of(older))
             journal.hold("started", work)
 
     def read(self, running):
