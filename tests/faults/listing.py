@@ -3,7 +3,6 @@
 Two of these are compared: before any instance was there and after all are gone.
 """
 
-import pwd
 import re
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def of(site):
         "shared memory": sorted(path.name for path in site.namespace.shared_memory.glob("*") if not path.name.startswith("PostgreSQL.")),
         "units": sorted(path.name for path in Path("/etc/systemd/system").glob("*") if mentions(site, path)),
         "ports": listening(*map(int, site.ports.split("-"))),
-        "users": sorted(user.pw_name for user in pwd.getpwall() if str(site.base) in user.pw_dir),
+        "users": site.users(),
         "accounts": accounts(site),
         "keys": keys(site),
         "databases": [str(row) for row in site.postgresql.sql("SELECT datname FROM pg_database ORDER BY 1")],

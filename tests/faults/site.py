@@ -6,6 +6,7 @@ starts inherits and cannot hide, with a small file system in place of /dev/shm, 
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -128,6 +129,7 @@ class Site:
 
     def __init__(self, base):
         self.base, self.state = base, StateDirectory(base / "s")
+        self.tag = os.urandom(4).hex()  # in the ids of its instances: their system users have names that are made of them
         self.strange, self.restarts = [], 0
         self._closing, self._stop, self._keeper = contextlib.ExitStack(), threading.Event(), threading.Thread(target=self._keep)
         self.tmp, self.holds, self.orders = (self._made(name) for name in ("tmp", "holds", "orders"))
@@ -234,6 +236,13 @@ class Site:
             part.kill_group()
             part.process.wait()
         self._closing.close()
+        for user in self.users():
+            subprocess.run(["userdel", user], check=False)
+
+    def users(self):
+        """The system users of its instances."""
+        slugs = [path.name for path in (self.state.host / "fence").glob("*")]
+        return sorted(user.pw_name for user in pwd.getpwall() if user.pw_name.removeprefix("apb-") in slugs)
 
     def _end_supervisor(self):
         with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):

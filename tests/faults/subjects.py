@@ -21,7 +21,7 @@ class Subject:
     access: ClassVar = {}
 
     def __init__(self, site, offered, number):
-        self.site, self.id, self.binding = site, f"{self.mode}-{number}", f"b-{number}"
+        self.site, self.id, self.binding = site, f"{self.mode}-{number}-{site.tag}", f"b-{number}"
         plan = next(plan for plan in offered[self.service]["plans"] if plan["name"] == self.plan)
         self.ids = {"service_id": offered[self.service]["id"], "plan_id": plan["id"]}
         self.slug = service.slug(self.service, self.id)

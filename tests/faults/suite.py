@@ -60,7 +60,7 @@ class Suite:
         self._compare(before)
 
     def _side_by_side(self, works):
-        threads = [threading.Thread(target=self._safely, args=work) for work in works]
+        threads = [threading.Thread(target=self._safely, args=work, daemon=True) for work in works]
         for thread in threads:
             thread.start()
         for thread in threads:
