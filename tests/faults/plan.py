@@ -33,10 +33,14 @@ class Plan:
         return mode, {action: self._deal(mode, action, number) for action in subjects.MODES[mode].actions}
 
     def _deal(self, mode, action, number):
+        """The fault and step that had their turn least often: the kind, the kind in this action, the step of this action in this mode."""
         choice = [kind for kind in (kinds.OF_ROLES if mode == "stubborn" else kinds.OF_ALL) if kind in self._allowed]
-        kind = min(choice, key=lambda kind: (self._dealt[kind], self._dealt[kind, action], self._chance.random()))
-        steps = [step for each in kinds.KINDS[kind].steps for step in self._expanded(each, self._tasks[mode][action])]
-        step = min(steps, key=lambda step: (self._steps[mode, action, step], self._chance.random()))
+        tasks = self._tasks[mode][action]
+        pairs = [(kind, step) for kind in choice for each in kinds.KINDS[kind].steps for step in self._expanded(each, tasks)]
+        turns = {
+            (kind, step): self._dealt[kind] + 3 * self._dealt[kind, action] + 4 * self._steps[mode, action, step] for kind, step in pairs
+        }
+        kind, step = min(pairs, key=lambda pair: (turns[pair], self._chance.random()))
         self._dealt.update([kind, (kind, action)])
         self._steps[mode, action, step] += 1
         return Planned(kind, step, f"{self._seed} {number} {action}")

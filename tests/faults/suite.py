@@ -39,7 +39,7 @@ class Suite:
         self.hits, self.missed, self.problems = [], [], []
         self.expected, self.tasks, self.journeys = {}, {}, []
         self._numbers, self._lock, self.largest = count(), threading.Lock(), Counter()
-        self._is_over = threading.Event()
+        self._is_over, self._under_way = threading.Event(), 0
 
     def run(self):
         """All of it; what must not be is in `problems` then."""
@@ -80,25 +80,30 @@ class Suite:
         self.expected[mode], self.tasks[mode] = journey.found, journey.tasks
 
     def _go_on(self):
-        """Journeys until there were faults enough."""
-        while len(self.hits) < self.wanted and not self._is_over.is_set():
+        """Journeys until there are faults enough, done or under way."""
+        while not self._is_over.is_set():
             with self._lock:
+                if len(self.hits) + self._under_way >= self.wanted:
+                    return
                 number = next(self._numbers)
                 mode, planned = self.plan.journey(number)
+                self._under_way += len(planned)
             journey = Journey(self.site, self.client, self.offered, mode, number, planned=planned, expected=self.expected[mode])
-            try:
-                journey.carry_out()
-            except (Problem, AssertionError) as problem:
-                self.problems.append(str(problem))
-                self.say(f"PROBLEM {problem}")
-            except Exception:
-                self.problems.append(f"{journey.subject.id}, {planned}: {traceback.format_exc()}")
-                self.say(self.problems[-1])
+            self._carry_out(journey)
             with self._lock:
+                self._under_way -= len(planned)
                 self.journeys.append(journey)
                 self.hits += journey.hits
                 self.missed += journey.missed
                 self.say(f"{len(self.hits)} faults, {len(self.problems)} problems")
+
+    def _carry_out(self, journey):
+        try:
+            journey.carry_out()
+        except Exception as error:
+            is_told = isinstance(error, (Problem, AssertionError)) and str(error)
+            self.problems.append(str(error) if is_told else f"{journey.subject.id}, {journey.planned}: {traceback.format_exc()}")
+            self.say(f"PROBLEM {self.problems[-1]}")
 
     def _watch_memory(self):
         """How large workers and supervisors become."""
