@@ -3,7 +3,6 @@
 import gc
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from flask import Flask
 from gunicorn import arbiter
 from gunicorn.app.base import BaseApplication
 
-from apb_broker import assembly, telling
+from apb_broker import assembly, metrics_directory, telling
 from apb_broker.assembly import Assembled
 from apb_broker.catalog.config import credentials_of
 from apb_broker.catalog.errors import CatalogError, ConfigError
@@ -50,7 +49,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def __init__(self, state_dir: Path | None, assembled: Assembled) -> None:
         self._state_dir = state_dir
         self._take(assembled)
-        self._metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="apb-metrics-")
+        self._metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_directory.create()
         super().__init__()
 
     def _take(self, assembled: Assembled) -> None:

@@ -105,7 +105,9 @@ def of_failed(host: str, result: dict[str, Any], reason: str) -> Problem | None:
 
 
 def of_playbook(said: str) -> Problem | None:
-    """Of what ansible-playbook says before it has come to any host."""
+    """Of what ansible-playbook says itself, outside of any task."""
+    if re.search(r"\[Errno (?:28|122)\]", said):  # ansible-runner keeps events in files, so that anything it says may need room
+        return Problem("This machine has no room left where runs keep their files: make room there", True)
     missing = re.search(r"The vault password file (\S+) was not found", said)
     if missing is None:
         return None

@@ -19,6 +19,7 @@ _PARENT, _GROUP, _SESSION, _THREADS, _RESIDENT_PAGES = 1, 2, 3, 17, 21  # places
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 PAUSE_SECONDS = 0.01
+UNKILLABLE_SECONDS = 30.0  # how long to wait for processes that SIGKILL does not end: in the kernel, or another user's
 
 
 def boot_clock() -> float:

@@ -50,6 +50,7 @@ class Run:
         self._run_root = run_root
         self._received = b""
         self._has_ended = False
+        self._end_by = processes.boot_clock() + job.deadline_seconds
         assert supervisor.stdin and supervisor.stdout  # noqa: S101 - they are pipes
         self._orders, self._messages = supervisor.stdin, supervisor.stdout
         self._send(assignment)
@@ -103,7 +104,23 @@ class Run:
 
     def cancel(self) -> None:
         """End the run; its Outcome, `canceled` unless it came to its own end first, follows within cancel_grace_seconds."""
+        self._end_by = min(self._end_by, processes.boot_clock())
         self._send(b"cancel\n")
+
+    def kill_if_overdue(self) -> bool:
+        """Kill a run whose supervisor does not do it: canceled or beyond its deadline, and beyond all that ending it may take.
+
+        That supervisor is stopped, or hangs. The Outcome, `lost`, is there at once. Says whether it was so.
+        """
+        patience = self._job.cancel_grace_seconds + processes.UNKILLABLE_SECONDS + _CLOSE_SECONDS
+        if self._has_ended or processes.boot_clock() < self._end_by + patience:
+            return False
+        self._kill()
+        return True
+
+    def _kill(self) -> None:
+        processes.kill_below(self.pid)
+        self._supervisor.kill()
 
     def _send(self, line: bytes) -> None:
         try:
@@ -127,8 +144,7 @@ class Run:
             self._messages.close()
             self._supervisor.wait(self._job.cancel_grace_seconds + _CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
-            processes.kill_below(self.pid)
-            self._supervisor.kill()
+            self._kill()
         self._end()
         orphans.kill_if_subreaper()
         directory.sweep(self._run_root)

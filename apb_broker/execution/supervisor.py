@@ -20,7 +20,8 @@ from apb_broker.execution import directory, executors, job, limits, masking, pro
 
 TICK_SECONDS = 0.1
 LEASE_GRACE_SECONDS = 2.0  # from the lease's end to SIGKILL; takeover must wait longer than this
-UNKILLABLE_SECONDS = 30.0  # how long to wait for processes that SIGKILL does not end: in the kernel, or another user's
+
+PROGRESS_LIMIT = 1000  # messages of a run; each is a row in the database, and a role may loop over any number of tasks
 
 SENTENCE_LENGTH = 500
 
@@ -35,11 +36,15 @@ class Outbox:
         self._fd = fd
         self._masker = masker
         self._buffer = b""
+        self._told = 0
         os.set_blocking(fd, False)
 
     def progress(self, message: job.Progress) -> None:
-        """Hand on if there is room."""
-        if len(self._buffer) < _BUFFER_LIMIT:
+        """Hand on if there is room; of a run that has very much to tell only the beginning."""
+        self._told += 1
+        if self._told == PROGRESS_LIMIT:
+            message = replace(message, text="What follows is not listed: the run has too many tasks")
+        if self._told <= PROGRESS_LIMIT and len(self._buffer) < _BUFFER_LIMIT:
             text = masking.shorten(self._masker.mask(message.text), 200)
             self._buffer += job.encode_message(replace(message, text=text))
         self.flush()
@@ -97,7 +102,7 @@ class Supervisor:
         self._take_orders(b"")
         self._watch(events)
         self._let_finish()
-        if not processes.kill_children(UNKILLABLE_SECONDS):
+        if not processes.kill_children(processes.UNKILLABLE_SECONDS):
             left = ", ".join(str(pid) for pid in processes.descendants(os.getpid()))
             return job.Outcome("lost", message=f"Processes of the run could not be ended: {left}")
         return self._outcome()
@@ -285,7 +290,7 @@ def _supervise(assignment: job.Assignment, orders: bytes, outbox: Outbox) -> job
     try:
         return Supervisor(assignment, orders, run_directory, outbox).run()
     except Exception as error:
-        processes.kill_children(UNKILLABLE_SECONDS)
+        processes.kill_children(processes.UNKILLABLE_SECONDS)
         return job.Outcome("lost", message=f"The supervisor broke: {type(error).__name__}: {error}")
     finally:
         run_directory.remove()

@@ -135,8 +135,9 @@ class Transcript:
         return results
 
     def _own_problem(self, exit_status: int) -> host_problems.Problem:
+        """It may have no word because what it said was lost on the way: nobody knows, and every action may be run again."""
         said = self._said(exit_status)
-        return host_problems.of_playbook(said) or host_problems.Problem(said, is_transient=False)
+        return host_problems.of_playbook(said) or host_problems.Problem(said, is_transient=not self._output)
 
     def _said(self, exit_status: int) -> str:
         """No task failed, so ansible-playbook itself did: what it said, from its first error on."""

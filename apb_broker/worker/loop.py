@@ -166,6 +166,8 @@ class Worker:
     def _read(self, running: Running) -> None:
         if running.result is not None:
             return
+        if running.run.kill_if_overdue():
+            log.error("run killed: its supervisor did not end it in time", **_ids(running.work))
         for message in running.run.read():
             if isinstance(message, execution.Progress):
                 running.pending_lines.append(message.text)

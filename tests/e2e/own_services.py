@@ -37,6 +37,14 @@ def offer(made: Machine, role: dict[str, Any], plans: list[str], **more: Any) ->
     state.config_file.write_text(yaml.safe_dump({**config, **more}))
 
 
+def shared_target(state: Path, name: str, server: Any, module: Any) -> dict[str, Any]:
+    """The target that such a server is."""
+    file = state / f"{name}.password"
+    file.touch(0o600)
+    file.write_text(module.ADMIN_PASSWORD + "\n")
+    return {"mode": "shared", "address": "127.0.0.1", "port": server.port, "username": module.ADMIN, "password_file": file.name}
+
+
 def examples(role: Path) -> list[dict[str, Any]]:
     """What the role's own service.yml shows."""
     return list(yaml.safe_load((role / "meta" / "service.yml").read_text())["examples"])

@@ -34,22 +34,14 @@ def redis() -> Iterator[redis_server.Server]:
     shutil.rmtree(directory)
 
 
-def target(state: Path, name: str, server: Any, module: Any) -> dict[str, Any]:
-    """The target that such a server is."""
-    file = state / f"{name}.password"
-    file.touch(0o600)
-    file.write_text(module.ADMIN_PASSWORD + "\n")
-    return {"mode": "shared", "address": "127.0.0.1", "port": server.port, "username": module.ADMIN, "password_file": file.name}
-
-
 @pytest.fixture(scope="module")
 def up(postgresql: postgresql_server.Server, redis: redis_server.Server) -> Iterator[Machine]:
     """`apb up` whose apb.yml offers parts of both."""
     with machine() as made:
         offers = {"postgresql/postgresql-tenant": "pg", "redis/redis-tenant": "cache"}
         targets = {
-            "pg": target(made.state, "pg", postgresql, postgresql_server),
-            "cache": target(made.state, "cache", redis, redis_server),
+            "pg": own_services.shared_target(made.state, "pg", postgresql, postgresql_server),
+            "cache": own_services.shared_target(made.state, "cache", redis, redis_server),
         }
         own_services.offer(
             made,

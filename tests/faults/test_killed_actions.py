@@ -4,18 +4,16 @@ The points come from a seed, which is printed; APB_SEED sets it.
 """
 
 import contextlib
-import json
 import os
 import random
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
 from tests import ports
+from tests.faults import states
 from tests.faults.killed_plays import KillingHost, Point
 from tests.integration.collection import postgresql_server, redis_server
 from tests.integration.collection.conftest import Instance, bundled_redis, make_directory
@@ -50,10 +48,7 @@ class Subject:
 
     def state(self):
         """Everything there is of the instance, in words that are the same for each instance."""
-        text = json.dumps(self.found(), sort_keys=True, default=str)
-        for own, common in self.names().items():
-            text = text.replace(own, common)
-        return json.loads(text)
+        return states.in_common_words(self.found(), self.names())
 
     def names(self):
         return {self.instance.slug: "SLUG", self.instance.slug.replace("-", "_"): "DATABASE", self.binding["username"]: "ACCOUNT"}
@@ -73,20 +68,8 @@ class RedisOnHost(Subject):
         return {**super().names(), str(self.instance.port): "PORT"}
 
     def found(self):
-        return {
-            "files": {str(path): description(path) for path in sorted(self.host.directory.rglob("*")) if self.instance.slug in str(path)},
-            "units": [path.name for path in Path("/etc/systemd/system").glob(f"*{self.instance.slug}*")],
-            "processes": [process.info["cmdline"] for process in psutil.process_iter(["cmdline"]) if self.is_server(process)],
-            "user": self.instance.has_user(),
-            "server": self.server() if self.instance.is_listening() else None,
-        }
-
-    def is_server(self, process):
-        return any(str(self.instance.home) in word or f":{self.instance.port}" in word for word in process.info["cmdline"] or [])
-
-    def server(self):
-        with self.instance.admin() as client:
-            return {"accounts": accounts(client, ""), "settings": client.config_get("*"), "keys": keys(client, "*")}
+        admin = self.instance.admin if self.instance.is_listening() else None
+        return states.redis_on_host(self.host.directory, self.instance.slug, self.instance.port, admin, self.instance.has_user())
 
 
 class RedisShared(Subject):
@@ -99,31 +82,7 @@ class RedisShared(Subject):
                 client.set(f"{self.instance.prefix}kept", "data")
 
     def found(self):
-        with self.instance.admin() as client:
-            saved = [line for line in self.instance.server.acl.read_text().splitlines() if self.instance.prefix in line]
-            return {
-                "accounts": accounts(client, self.instance.prefix),
-                "saved": [" ".join(sorted(line.split())) for line in saved],
-                "keys": keys(client, f"{self.instance.prefix}*"),
-            }
-
-
-def accounts(client, prefix):
-    """Each with its rights, in an order of our own: a server's is not always the same."""
-    lines = [line for line in client.acl_list() if prefix in line]
-    return sorted(" ".join(sorted(line.split())) for line in lines)
-
-
-def keys(client, pattern):
-    return {key: client.get(key) for key in client.scan_iter(pattern)}
-
-
-def description(path):
-    """What a file is; of those that the server itself writes, and of the fence with its growing number, only that they are there."""
-    found = path.stat()
-    text = path.read_text() if path.is_file() and path.suffix in (".conf", ".acl") else None
-    lines = [" ".join(sorted(line.split())) for line in (text or "").splitlines()]
-    return {"mode": oct(found.st_mode), "owned by root": found.st_uid == 0, "lines": sorted(lines) if path.suffix == ".acl" else lines}
+        return states.redis_shared(self.instance.admin, self.instance.server.acl, self.instance.prefix)
 
 
 class PostgresqlShared(Subject):
@@ -139,12 +98,8 @@ class PostgresqlShared(Subject):
         self.instance.parameters = AFTER if action in ("update", "unbind", "deprovision") else BEFORE
 
     def found(self):
-        server, database, account = self.instance.server, self.instance.database, self.binding["username"]
-        rows = {name: plain(server.sql(query, [database, f"{database}_read", account])) for name, query in ON_SERVER.items()}
-        if rows["database"]:
-            rows |= {name: plain(server.sql(query, database=database)) for name, query in IN_DATABASE.items()}
-            rows["data"] = plain(server.sql("SELECT * FROM kept", database=database)) if "kept" in str(rows["relations"]) else None
-        return {**rows, "account works": self.account_works()}
+        found = states.postgresql_shared(self.instance.server, self.instance.database, self.binding["username"])
+        return {**found, "account works": self.account_works()}
 
     def account_works(self):
         with contextlib.suppress(psycopg.OperationalError):
@@ -154,30 +109,6 @@ class PostgresqlShared(Subject):
 
 
 BEFORE, AFTER = {"connections": 5, "extensions": []}, {"connections": 6, "extensions": ["vector"]}
-ON_SERVER = {
-    "roles": """SELECT rolname, rolcanlogin, rolinherit, rolconnlimit, rolconfig, rolsuper, rolcreaterole, rolcreatedb
-                FROM pg_roles WHERE rolname = ANY (%s)""",
-    "members": "SELECT roleid::regrole, member::regrole, admin_option FROM pg_auth_members WHERE member::regrole::text = ANY (%s)",
-    "database": "SELECT datname, datdba::regrole, datconnlimit, datacl::text[] FROM pg_database WHERE datname = ANY (%s)",
-    "settings": """SELECT setrole::regrole, setconfig FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
-                   WHERE datname = ANY (%s)""",
-}
-IN_DATABASE = {
-    "schemas": "SELECT nspname, nspowner::regrole, nspacl::text[] FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)'",
-    "relations": """SELECT relnamespace::regnamespace, relname, relowner::regrole, relacl::text[] FROM pg_class
-                    WHERE relnamespace::regnamespace::text <> 'pg_toast'""",
-    "functions": """SELECT proname, proowner::regrole, proacl::text[] FROM pg_proc
-                    WHERE pronamespace::regnamespace::text <> 'information_schema'""",
-    "defaults": "SELECT defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl::text[] FROM pg_default_acl",
-    "extensions": "SELECT extname, extversion, extnamespace::regnamespace FROM pg_extension",
-    "triggers": "SELECT evtname, evtenabled FROM pg_event_trigger",
-    "inits": "SELECT sha256 FROM apb.inits",
-}
-
-
-def plain(rows):
-    """Rows as lists, in an order of our own; rights too, whose order is that in which they were given."""
-    return sorted(str([sorted(value) if isinstance(value, list) else str(value) for value in row]) for row in rows)
 
 
 @contextlib.contextmanager
@@ -235,19 +166,19 @@ def postgresql_shared():
 
 def carry_out_twice(subject):
     """The state after each action that nobody disturbs, and how long its tasks took; a second run changes nothing."""
-    states, times = {}, {}
+    found, times = {}, {}
     for action in ACTIONS:
         subject.prepare(action)
         first = subject.play(action)
         assert first.code == 0, first.text
-        states[action], times[action] = subject.state(), first.times
+        found[action], times[action] = subject.state(), first.times
         again = subject.play(action)
         assert (again.code, again.changed) == (0, 0), again.text
-        assert unlike(states[action], subject.state()) == {}, action
-    return states, times
+        assert states.unlike(found[action], subject.state()) == {}, action
+    return found, times
 
 
-def carry_out_killed(subject, shares, states, times):
+def carry_out_killed(subject, shares, expected, times):
     """Each action killed at its point and run again."""
     for action in ACTIONS:
         subject.prepare(action)
@@ -255,24 +186,19 @@ def carry_out_killed(subject, shares, states, times):
         again = subject.play(action)
         told = f"{action} killed {shares[action]:.3f} of the way through, at {subject.host.kills[-1:]}, seed {SEED}"
         assert again.code == 0, f"{told}: {again.text}"
-        assert unlike(states[action], subject.state()) == {}, told
-
-
-def unlike(expected, found):
-    """What differs, by its place."""
-    return {place: (expected.get(place), found.get(place)) for place in {*expected, *found} if expected.get(place) != found.get(place)}
+        assert states.unlike(expected[action], subject.state()) == {}, told
 
 
 def carry_out(kind):
     """All of one role and mode."""
     chosen = random.Random(f"{SEED} {kind.__name__}")
     with kind() as made:
-        states, times = carry_out_twice(made("undisturbed"))
-        assert states["bind"] != states["unbind"] != states["deprovision"]
+        expected, times = carry_out_twice(made("undisturbed"))
+        assert expected["bind"] != expected["unbind"] != expected["deprovision"]
         shares = [{action: (third + chosen.random()) / POINTS for action in ACTIONS} for third in range(POINTS)]
         subjects = [made(f"killed in part {third}") for third in range(POINTS)]
         with ThreadPoolExecutor(POINTS) as pool:
-            for done in [pool.submit(carry_out_killed, *each, states, times) for each in zip(subjects, shares, strict=True)]:
+            for done in [pool.submit(carry_out_killed, *each, expected, times) for each in zip(subjects, shares, strict=True)]:
                 done.result()
         assert sum(len(subject.host.kills) for subject in subjects) == POINTS * len(ACTIONS)
 

@@ -1,63 +1,104 @@
-"""A worker that is killed, with its run, at a chosen point: python worker.py STATE_DIR KIND POINT.
+"""`apb worker` that keeps a journal of what it does, and waits at chosen points for a fault: python worker.py STATE_DIR JOURNAL HOLDS.
 
-POINT: claimed, started, changed (the first task that changes the host has ended), published (its outcome is known but not
-written). Kills are SIGKILL, to every process of the run first and to itself last, as when a machine's memory runs out.
+The journal's lines are what the suite judges by: nothing that a role or a run says is believed. Each start looks by itself whether anything
+of an earlier run on the same instance still lives. A file HOLDS/<instance>.<action>.<point> makes the worker stand still at that point:
+
+    claimed    the operation is ours, nothing is started
+    started    its supervisor is
+    published  its outcome is known and not written
+    finished   it is written, and not yet forgotten here
 """
 
+import json
 import os
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
-import psutil
-
-from apb_broker import execution
 from apb_broker.lifecycle import operations
-from apb_broker.lifecycle.outcomes import Result
 from apb_broker.worker import loop, main
+from tests.faults.remains import alive_of
 
-# The task after the first one that changes the host: when it begins, the first has ended.
-AFTER_FIRST_CHANGE = 2
-
-
-def die() -> None:
-    """Kills the run's processes, then this one."""
-    for process in psutil.Process().children(recursive=True):
-        process.kill()
-    os.kill(os.getpid(), 9)
+LONGEST_HOLD_SECONDS = 20
+RETRY_SECONDS = (1, 2, 3, 4)  # instead of up to a minute: the suite has many operations to see to their end
 
 
-def arm(kind: str, point: str) -> None:
-    """Puts the kill where it is wanted, for operations of that kind."""
+class Journal:
+    """One line an event; each is one append, which other writers cannot tear."""
+
+    def __init__(self, path, holds):
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path, self._holds = Path(path), Path(holds)
+        self._works = {}
+
+    def note(self, event, work, **more):
+        """An event of a claimed operation."""
+        self._works[work.operation_id] = work
+        line = {"event": event, "operation": work.operation_id, "epoch": work.epoch, "action": work.kind, "instance": work.instance_id}
+        line |= {"binding": work.binding_id, "worker": os.getpid(), "at": time.monotonic(), **more}
+        os.write(self._file, json.dumps(line).encode() + b"\n")
+
+    def hold(self, point, work):
+        """Stands still while it is told to."""
+        wanted = self._holds / f"{work.instance_id}.{work.kind}.{point}"
+        held = wanted.with_name(f"{wanted.name}.held")
+        try:
+            wanted.rename(held)
+        except FileNotFoundError:
+            return
+        end = time.monotonic() + LONGEST_HOLD_SECONDS
+        while held.exists() and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def of(self, operation_id):
+        """The claimed operation of that id; None when it never came so far."""
+        return self._works.get(operation_id)
+
+    def older_supervisors(self, work):
+        """The supervisors of earlier runs that may stand in the way of this one."""
+        lines = [json.loads(line) for line in self._path.read_text().splitlines()]
+        mine = [line for line in lines if line["event"] == "started" and line["instance"] == work.instance_id]
+        side_by_side = [line for line in mine if None not in (line["binding"], work.binding_id) and line["binding"] != work.binding_id]
+        return [line["supervisor"] for line in mine if line not in side_by_side]
+
+
+def arm(journal):
+    """Puts journal and points where they are wanted."""
     worker_start, worker_read, finish = loop.Worker._start, loop.Worker._read, operations.finish
-    seen: list[str] = []
 
-    def start(self: loop.Worker, work: operations.Work) -> None:
-        if work.kind == kind and point == "claimed":
-            die()
+    def start(self, work):
+        journal.note("claimed", work)
+        journal.hold("claimed", work)
+        older = journal.older_supervisors(work)
         worker_start(self, work)
-        if work.kind == kind and point == "started":
-            die()
+        if work.operation_id in self._running:
+            # What lives now lives beside this run, whose supervisor has just been started.
+            journal.note("started", work, supervisor=self._running[work.operation_id].run.pid, overlapping=alive_of(older))
+            journal.hold("started", work)
 
-    def read(self: loop.Worker, running: loop.Running) -> None:
+    def read(self, running):
+        before = len(running.pending_lines)
         worker_read(self, running)
-        seen.extend(running.pending_lines)
-        if running.work.kind == kind and point == "changed" and len(seen) >= AFTER_FIRST_CHANGE:
-            die()
+        for line in running.pending_lines[before:]:
+            journal.note("task", running.work, text=line)
 
-    def finish_or_die(broker: Any, operation_id: str, epoch: int, result: Result) -> bool:
-        with broker.database.unit() as unit:
-            row = unit.operation(operation_id)
-        if row is not None and row.kind == kind and point == "published":
-            die()
-        return finish(broker, operation_id, epoch, result)
+    def finish_slowly(broker, operation_id, epoch, result):
+        work = journal.of(operation_id)
+        if work is None:
+            return finish(broker, operation_id, epoch, result)
+        journal.note("published", work, status=result.status)
+        journal.hold("published", work)
+        is_accepted = finish(broker, operation_id, epoch, result)
+        journal.note("finished", work, status=result.status, accepted=is_accepted)
+        journal.hold("finished", work)
+        return is_accepted
 
-    loop.Worker._start = start  # type: ignore[method-assign]
-    loop.Worker._read = read  # type: ignore[method-assign]
-    operations.finish = finish_or_die
+    loop.Worker._start = start
+    loop.Worker._read = read
+    operations.finish = finish_slowly
+    operations.RETRY_SECONDS = RETRY_SECONDS
 
 
 if __name__ == "__main__":
-    assert execution.Run  # the real executor, nothing scripted
-    arm(sys.argv[2], sys.argv[3])
+    arm(Journal(*sys.argv[2:]))
     main.run(Path(sys.argv[1]))

@@ -13,6 +13,7 @@ import pytest
 
 from apb_broker import execution
 from apb_broker.execution import processes
+from apb_broker.execution import run as run_module
 
 
 def runner_of(run) -> int:
@@ -66,6 +67,32 @@ def test_run_fails_at_its_deadline(scene, started, helpers):
     outcome = helpers.outcome_of(run)
     assert (outcome.status, outcome.message) == ("failed", "The run was ended: not finished within 1.5 s")
     assert helpers.left_of(run.pid) == []
+
+
+@pytest.mark.parametrize("why", ["canceled", "overdue"])
+def test_run_is_killed_when_its_supervisor_does_not_end_it(scene, started, helpers, monkeypatch, why):
+    """A supervisor that is stopped for good neither hears a cancel nor sees the deadline: its worker ends both, it and the run."""
+    monkeypatch.setattr(processes, "UNKILLABLE_SECONDS", 0.5)
+    monkeypatch.setattr(run_module, "_CLOSE_SECONDS", 0.5)
+    run = started(scene("hang", deadline_seconds=6 if why == "overdue" else 600))
+    helpers.until(lambda: runner_of(run))
+    os.kill(run.pid, signal.SIGSTOP)
+    if why == "canceled":
+        run.cancel()
+    assert not run.kill_if_overdue()
+    helpers.until(run.kill_if_overdue)
+    assert helpers.outcome_of(run).status == "lost"
+    assert helpers.left_of(run.pid) == []
+
+
+def test_run_tells_of_many_tasks_the_first_thousand(job, started, helpers):
+    """A role that loops over any number of tasks fills neither the worker's memory nor the database."""
+    run = started(job(executor="scripted", settings={"scripted": {"progress": [f"Step {number}" for number in range(20_000)]}}))
+    *told, outcome = helpers.messages_of(run)
+    assert [message.text for message in told[:2]] == ["Step 0", "Step 1"]
+    assert len(told) == 1000
+    assert told[-1].text.startswith("What follows is not listed")
+    assert outcome.status == "succeeded"
 
 
 def test_run_is_lost_when_its_lease_is_not_renewed(scene, started, helpers):

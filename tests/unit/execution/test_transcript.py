@@ -78,8 +78,18 @@ def test_outcome_tells_the_playbooks_own_error_without_its_source():
 
 
 def test_outcome_without_any_word_tells_the_status():
-    """Never an empty message for a failure."""
-    assert outcome(status=5).message == "The playbook ended with status 5 and no word"
+    """Never an empty message for a failure; it may be run again, since its words may have been lost."""
+    ended = outcome(status=5)
+    assert ended.message == "The playbook ended with status 5 and no word"
+    assert ended.transient
+
+
+def test_outcome_of_a_playbook_that_had_no_room_for_its_events_may_be_repeated():
+    """ansible-runner makes whatever ansible-playbook says an error when it cannot be kept."""
+    lines = ["Traceback (most recent call last):", "    self.cache.set(begin_dict)", "OSError: [Errno 28] No space left on device"]
+    ended = outcome(*({"event": "verbose", "stdout": line} for line in lines), status=1)
+    assert ended.message == "This machine has no room left where runs keep their files: make room there"
+    assert ended.transient
 
 
 def test_outcome_unseals_what_tasks_published_and_adds_it_up():
