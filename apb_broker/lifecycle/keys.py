@@ -103,9 +103,9 @@ def choose(database: Database, label: str, by: str) -> None:
                 if keys.choose(unit.session, label, timeout_seconds=LOCK_SECONDS):
                     _note(unit, by, "rotate keys", label)
             return
-        except errors.Unavailable:
+        except errors.Unavailable as error:
             if attempt == LOCK_TRIES:
-                raise
+                raise errors.Unavailable(f"{error}; or a transaction that seals something does not end") from error
         time.sleep(PAUSE_SECONDS)  # so that who waited for us gets on
 
 

@@ -111,20 +111,17 @@ def is_held(keyring: Keyring, key: Key) -> bool:
 def problems(session: Session, keyring: Keyring, used: Mapping[str, int] | None = None) -> list[str]:
     """Why a process with this key file must not work on this database, one sentence each; nothing when it may.
 
-    `used`: how many values are sealed with which key. Without, values are looked at only where a registered key is lacking.
+    `used`: how many values are sealed with which key, all that there are, for a process that starts. One that runs had all that was needed
+    then, and is asked often: without, only the registered keys are looked at, and whether it has the one that seals.
     """
     known = {key.label: key for key in registered(session)}
     found = []
-
-    def count_of(label: str) -> int:
-        return (resealing.used(session) if used is None else used).get(label, 0)
-
     for label in sorted({*known, *(used or {})}):
         key = known.get(label)
         if keyring.has(label):
             if not (is_held(keyring, key) if key else resealing.sample_fits(session, keyring, label)):
-                found.append(_another(keyring, label, count_of(label)))
-        elif count := count_of(label):
+                found.append(_another(keyring, label, None if used is None else used.get(label, 0)))
+        elif count := (used or {}).get(label):
             found.append(_lacking(keyring, label, f"{told(count)} with it"))
         elif key is not None and key.seals:
             found.append(_lacking(keyring, label, "it is the one that seals"))
@@ -136,11 +133,12 @@ def told(count: int) -> str:
     return f"{count or 'no'} {'value is' if count == 1 else 'values are'} sealed"
 
 
-def _another(keyring: Keyring, label: str, count: int) -> str:
+def _another(keyring: Keyring, label: str, count: int | None) -> str:
     cure = "restore the key file from its backup, or copy that line from another machine of this database"
-    if not count:
+    if count == 0:
         cure = f"copy that line from another machine of this database, or, where there is none: `apb keys remove {label}`"
-    return f"key '{label}' in {keyring.path} is another one than the '{label}' of this database ({told(count)} with it): {cure}"
+    how_many = "" if count is None else f" ({told(count)} with it)"
+    return f"key '{label}' in {keyring.path} is another one than the '{label}' of this database{how_many}: {cure}"
 
 
 def _lacking(keyring: Keyring, label: str, why: str) -> str:

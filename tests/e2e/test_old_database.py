@@ -34,9 +34,8 @@ def redis() -> Iterator[redis_server.Server]:
     server = redis_server.Server(redis_server.program_of("package") or redis_server.bundled_redis(), directory)
     server.start()
     with client_library.Redis(port=server.port, username=redis_server.ADMIN, password=redis_server.ADMIN_PASSWORD) as client:
-        client.acl_setuser(
-            MADE["credentials"]["username"], enabled=True, passwords="+" + MADE["credentials"]["password"], commands=["+ping"]
-        )
+        given = MADE["credentials"]
+        client.acl_setuser(given["username"], enabled=True, passwords="+" + given["password"], commands=["+ping"])
     yield server
     server.stop()
     shutil.rmtree(directory)
@@ -91,7 +90,7 @@ def test_instances_of_an_early_release_are_used_and_removed(this: Machine, datab
     this.start()
     assert [(one["label"], one["seals"], one["values"] > 0) for one in this.apb("keys", "list")] == [("key-1", True, True)]
     old = MADE["credentials"]
-    assert this.apb("credentials", "bound", "app")["credentials"] == old
+    assert this.apb("credentials", "bound", "app") == old
     new = this.apb("bind", "unbound", "new")["credentials"]
     assert (is_let_in(old, redis.port), is_let_in(new, redis.port)) == (True, True)
     this.apb("unbind", "bound", "app")

@@ -70,12 +70,12 @@ def test_instances_of_the_previous_release_go_on(this: Machine, previous: earlie
     previous.apb("provision", "redis", "redis-standard", "after", "-p", "memory=0.1")
     late = previous.apb("bind", "after", "app")["credentials"]
     wait(lambda: previous.apb("instances", "during")["state"] == "ready", 60, "the end of what was accepted during the migration")
-    assert previous.apb("credentials", "before", "app")["credentials"] == old
+    assert previous.apb("credentials", "before", "app") == old
     previous.stop()
 
     this.start()
-    assert this.apb("credentials", "before", "app")["credentials"] == old
-    assert this.apb("credentials", "after", "app")["credentials"] == late
+    assert this.apb("credentials", "before", "app") == old
+    assert this.apb("credentials", "after", "app") == late
     with login(old) as client:
         assert (client.get("kept"), client.info("server")["run_id"]) == (b"yes", started)
     new = this.apb("bind", "before", "new")["credentials"]

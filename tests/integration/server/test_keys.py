@@ -113,6 +113,22 @@ def test_processes_do_not_start_with_keys_that_do_not_fit(make_site: Callable[[s
     site.state.key_file.write_text(site.state.key_file.read_text().replace("test ", "mine "))
     for name in ("serve", "worker"):
         assert site.refused(name).startswith(f"apb: {site.state.key_file} lacks key 'test' of this database (")
+    site.state.key_file.unlink()
+    assert "cannot be read" in site.refused("serve")
+
+
+def test_first_start_on_a_database_in_use_makes_no_key(make_site: Callable[[str], Site], broker: Broker) -> None:
+    """A further machine gets the key file of the others; one of its own would not stand in the way of that."""
+    scenarios.ready(broker)
+    site = make_site("a")
+    site.state.key_file.unlink()
+    done = subprocess.run([*APB, "up"], env=site.environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == (
+        f"there is no key file {site.state.key_file}, and what the database holds is sealed already:"
+        " restore the key file from its backup, or copy it from another machine of this database"
+    )
+    assert not site.state.key_file.exists()
 
 
 def test_machine_without_the_key_that_seals_is_not_ready(make_site: Callable[[str], Site], database: Database) -> None:
