@@ -47,9 +47,9 @@ def impose(limits: Limits, deadline_seconds: float) -> None:
         resource.RLIMIT_DATA: int(limits.memory_gb * GB),
         resource.RLIMIT_FSIZE: int(limits.file_gb * GB),
         resource.RLIMIT_CPU: math.ceil(deadline_seconds * (os.cpu_count() or 1)),
-        # Counts everything that this user runs on the machine, and not for root at all: a backstop, the count is the supervisor's.
-        resource.RLIMIT_NPROC: processes.tasks_of_user() + 2 * limits.processes,
     }
+    if os.getuid() != 0:  # root is not held to it, and it counts all that a user runs: a backstop, the count is the supervisor's
+        wanted[resource.RLIMIT_NPROC] = processes.tasks_of_user() + 2 * limits.processes
     for kind, value in wanted.items():
         hard = resource.getrlimit(kind)[1]
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -4,6 +4,7 @@ Each role here would go on for minutes; nothing of it may be left when its outco
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -85,6 +86,6 @@ def test_limits_are_inherited_by_modules_and_not_by_the_worker(playbook, job, st
     core, files, data, size, cpu, processes = json.loads(found)
     assert (core, files, data, size) == ([0, 0], [300, 300], [int(0.7 * 2**30)] * 2, [int(0.02 * 2**30)] * 2)
     assert 60 <= cpu[0] <= 60 * 1024
-    assert processes[0] > 200
+    assert os.getuid() == 0 or processes[0] > 200
     assert int(umask) == 0o077
     assert [resource.getrlimit(getattr(resource, f"RLIMIT_{kind}")) for kind in KINDS] == ours
