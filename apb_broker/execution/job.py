@@ -43,6 +43,7 @@ class Outcome:
     published: dict[str, Any] = field(default_factory=dict)  # credentials, outputs, connection, dashboard_url, if published. Secret!
     message: str = ""  # for the tenant, masked; empty on success
     transient: bool = False  # failed for a reason that may pass by itself, as an unreachable host or a full disk
+    halted: bool = False  # ended in the middle, by cancel or deadline: on a remote host its last task may go on
 
 
 @dataclass(frozen=True)
