@@ -45,6 +45,7 @@ class Outcome:
     published: dict[str, Any] = field(default_factory=dict)  # what the role published, if it did. Secret, but drift and unreachable
     message: str = ""  # for the tenant, masked; empty on success
     transient: bool = False  # failed for a reason that may pass by itself, as an unreachable host or a full disk
+    halted: bool = False  # ended in the middle, by cancel or deadline: on a remote host its last task may go on
 
 
 @dataclass(frozen=True)

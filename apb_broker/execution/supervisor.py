@@ -185,7 +185,7 @@ class Supervisor:
             if order == b"renew":
                 self._lease_end = max(self._lease_end, float(argument) + self._job.lease_seconds)
             elif order == b"cancel":
-                self._stop(job.Outcome("canceled", message="The run was canceled"))
+                self._stop(job.Outcome("canceled", message="The run was canceled", halted=True))
 
     def _check_clocks(self) -> None:
         now = processes.boot_clock()
@@ -194,9 +194,10 @@ class Supervisor:
         if now >= self._lease_end:
             self._stop(job.Outcome("lost", message="The run was ended: its lease was not renewed in time"))
         if now >= self._deadline:
-            self._stop(job.Outcome("failed", message=f"The run was ended: not finished within {self._job.deadline_seconds:g} s"))
+            message = f"The run was ended: not finished within {self._job.deadline_seconds:g} s"
+            self._stop(job.Outcome("failed", message=message, halted=True))
         if excess := self._watched.excess():
-            self._stop(job.Outcome("failed", message=f"The run was ended: {excess}"))
+            self._stop(job.Outcome("failed", message=f"The run was ended: {excess}", halted=True))
             self._stop_end = now  # each moment of grace would make it worse
         if self._stopped:
             self._ask_to_end()

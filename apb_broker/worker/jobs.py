@@ -1,5 +1,6 @@
 """A claimed operation as a job for `execution`: which playbook, on which hosts, with which of the operator's settings."""
 
+from dataclasses import replace
 from typing import Any
 
 from apb_broker import execution
@@ -7,6 +8,9 @@ from apb_broker.catalog.config import HostTarget, SharedTarget, Target
 from apb_broker.catalog.errors import ConfigError
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
+
+ON_HOSTS = ("provision", "update", "deprovision")  # the others only talk to an address
+ENDING_SECONDS = 60.0
 
 
 class Unrunnable(Exception):
@@ -35,6 +39,22 @@ def build(broker: Broker, work: Work) -> execution.Job:
         cancel_grace_seconds=broker.settings.cancel_grace_seconds,
         executor=broker.settings.executor,
         limits=execution.Limits(**broker.settings.run_limits.model_dump()),
+    )
+
+
+def ending(job: execution.Job) -> execution.Job | None:
+    """A run that ends what this one, which was halted, has left working on a remote host. None where nothing can be left.
+
+    Its epoch is the next one, which no run of the instance has had: those before it are refused from then on.
+    """
+    if job.inventory_file is None or job.action not in ON_HOSTS:
+        return None
+    return replace(
+        job,
+        playbook="apb.catalog.end_runs",
+        epoch=job.epoch + 1,
+        variables={**job.variables, "apb_epoch": job.epoch + 1},
+        deadline_seconds=ENDING_SECONDS,
     )
 
 

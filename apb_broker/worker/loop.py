@@ -36,6 +36,8 @@ class Running:
 
     work: Work
     run: execution.Run
+    job: execution.Job
+    halted: Result | None = None  # how it ended, while a second run ends on a remote host what it has left there
     result: Result | None = None
     pending_lines: list[str] = field(default_factory=list)
 
@@ -137,7 +139,8 @@ class Worker:
         tell = log.debug if work.kind == health.VERIFY else log.info
         tell("operation claimed", **_ids(work), kind=work.kind, epoch=work.epoch)
         try:
-            run = execution.start(jobs.build(self._broker, work))
+            job = jobs.build(self._broker, work)
+            run = execution.start(job)
         except (jobs.Unrunnable, execution.JobError, OSError) as error:
             log.error("operation cannot be run", **_ids(work), reason=str(error))
             if work.kind == health.VERIFY:
@@ -145,7 +148,7 @@ class Worker:
             else:
                 operations.finish(self._broker, work.operation_id, work.epoch, Result("failed", message=str(error)))
             return
-        self._running[work.operation_id] = Running(work, run)
+        self._running[work.operation_id] = Running(work, run, job)
 
     def _wait(self) -> None:
         """Until a run says something, something is queued, a signal comes, or it is time to poll."""
@@ -172,7 +175,30 @@ class Worker:
             if isinstance(message, execution.Progress):
                 running.pending_lines.append(message.text)
             else:
-                running.result = Result(message.status, message.published, message.message, message.transient)
+                self._end(running, message)
+
+    def _end(self, running: Running, outcome: execution.Outcome) -> None:
+        result = Result(outcome.status, outcome.published, outcome.message, outcome.transient)
+        if running.halted is not None:
+            if outcome.status != "succeeded":
+                running.pending_lines.append(f"What it has left working on its host was not ended: {outcome.message}")
+            running.result = running.halted
+        elif not outcome.halted or self._stopping or not self._end_on_host(running, result):
+            running.result = result
+
+    def _end_on_host(self, running: Running, result: Result) -> bool:
+        """A module on a remote host goes on when its run is halted, and with it what it holds there. Says whether there is such a host."""
+        job = jobs.ending(running.job)
+        if job is None:
+            return False
+        try:
+            run = execution.start(job)
+        except OSError as error:
+            log.error("run on a host not ended there", **_ids(running.work), reason=str(error))
+            return False
+        running.run.close()
+        running.run, running.halted = run, result
+        return True
 
     def _write(self, running: Running) -> None:
         """Progress and results, as the owner; gives up what another worker owns by now."""
@@ -220,7 +246,8 @@ class Worker:
                 continue
             if id_ in held:
                 running.run.renew(at=asked_at)
-            if held.get(id_, True):  # it is to be canceled, or another worker's by now, who will refuse our result
+            # It is to be canceled, once, or is another worker's by now, and our result will be refused.
+            if id_ not in held or (held[id_] and running.halted is None):
                 running.run.cancel()
 
     def _held(self) -> dict[str, bool]:

@@ -103,7 +103,7 @@ class Host:
         self.access = access
         self.device = device
         self._starter = starter
-        [self.first] = wait(lambda: _children(starter.pid), 10, "the first process of the host")
+        [self.first] = wait(lambda: children(starter.pid), 10, "the first process of the host")
         self._namespace = os.readlink(f"/proc/{self.first}/ns/pid")
 
     @property
@@ -213,7 +213,8 @@ class Host:
         subprocess.run(["ip", "link", "delete", self.device], capture_output=True)  # the kernel does it too, a little later
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that a process started, and those that it adopted."""
     return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
@@ -222,7 +223,8 @@ def _ip(*words: str) -> None:
     assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"
 
 
-def _die_with_us() -> None:
+def die_with_us() -> None:
+    """For preexec_fn: SIGKILL when the test's process ends, however it does."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -281,9 +283,9 @@ def host(name: str, directory: Path, access: Access) -> Iterator[Host]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=_die_with_us,
+            preexec_fn=die_with_us,
         )
-    first = wait(lambda: _children(starter.pid), 10, "the first process of the host")[0]
+    first = wait(lambda: children(starter.pid), 10, "the first process of the host")[0]
     device, address = _link(first)
     made = Host(name, address, device, starter, access)
     try:

@@ -7,7 +7,6 @@ A machine shares files with this one, where nobody looks at another's. Nothing o
 """
 
 import contextlib
-import ctypes
 import ipaddress
 import os
 import random
@@ -26,7 +25,7 @@ from apb_broker.machine.state import StateDirectory
 from apb_broker.storage import migrate
 from tests.e2e.machine import wait
 from tests.integration.collection import postgresql_server
-from tests.ssh import site
+from tests.ssh import hosts, site
 from tests.ssh.hosts import Host
 
 FIRST_PROCESS = 'hostname "$1"; ip link set lo up; mount -t tmpfs -o mode=1777 none /dev/shm; while :; do sleep 60; done'
@@ -68,7 +67,7 @@ class Machine:
         environment = {**os.environ, "APB_STATE_DIR": str(self.state), site.VAULT: str(self.state / "vault-password"), "NO_COLOR": "1"}
         with self.log.open("wb") as log:
             command = [*inside, sys.executable, "-m", "apb_cli.main", "worker"]
-            self._worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, preexec_fn=_die_with_us)
+            self._worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, preexec_fn=hosts.die_with_us)
         wait(lambda: "worker started" in self.said() or self._has_died(), 60, f"the worker on {self.name}")
 
     def _has_died(self) -> bool:
@@ -84,7 +83,7 @@ class Machine:
     def pid(self) -> int:
         """The worker's process."""
         assert self._worker is not None
-        (pid,) = _children(self._worker.pid)
+        (pid,) = hosts.children(self._worker.pid)
         return pid
 
     def runs(self) -> list[int]:
@@ -113,14 +112,6 @@ class Machine:
             self._worker.wait(60)
 
 
-def _children(pid: int) -> list[int]:
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _die_with_us() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
 def _ip(first: int | None, *words: str) -> None:
     """`ip`, in the network of a process, or in this one."""
     inside = [] if first is None else ["nsenter", "--target", str(first), "--net", "--"]
@@ -143,9 +134,9 @@ def _cable(machine: Machine, other: int | None) -> Cable:
 @contextlib.contextmanager
 def _running(name: str, directory: Path) -> Iterator[Machine]:
     """A machine without cables."""
-    starter = subprocess.Popen(["unshare", *NAMESPACES, "sh", "-ec", FIRST_PROCESS, "sh", name], preexec_fn=_die_with_us)
+    starter = subprocess.Popen(["unshare", *NAMESPACES, "sh", "-ec", FIRST_PROCESS, "sh", name], preexec_fn=hosts.die_with_us)
     try:
-        (first,) = wait(lambda: _children(starter.pid), 10, "the first process of the machine")
+        (first,) = wait(lambda: hosts.children(starter.pid), 10, "the first process of the machine")
         namespace = wait(lambda: _own_network(first), 10, "the machine's network")
         assert namespace
         yield Machine(name, first, directory / f"{name}.log")

@@ -51,6 +51,16 @@ def test_job_for_a_host_has_the_operators_inventory_and_no_server(broker: Broker
     assert "apb_server" not in job.variables
 
 
+def test_job_that_was_halted_is_ended_on_a_remote_host_only(broker: Broker) -> None:
+    """By a run with a higher epoch, so that what was left is older; a shared server is worked on from here."""
+    job = job_of(broker, "small")
+    ending = jobs.ending(job)
+    assert ending is not None
+    assert (ending.playbook, ending.epoch, ending.variables["apb_epoch"]) == ("apb.catalog.end_runs", job.epoch + 1, job.epoch + 1)
+    scenarios.provision(broker, "i2", **boxes.ids("part"))
+    assert jobs.ending(jobs.build(broker, scenarios.claim(broker))) is None
+
+
 def test_job_of_an_instance_whose_target_is_gone_tells_the_cure(make_broker: Any, tmp_path: Path) -> None:
     """Plans may leave the offer, targets may not while instances are on them."""
     broker = make_broker(boxes.write(tmp_path))
