@@ -31,13 +31,13 @@ class Report:
 
 
 def run(state_dir: Path | None = None, *, remove: bool = False, unknown: bool = False) -> Report:
-    """Examines the broker of this state directory. Only from the main thread."""
+    """Examines the broker of this state directory, in a process that does nothing else. Only from the main thread."""
+    execution.become_subreaper()
     return examine(assembly.assemble(state_dir).broker, remove=remove, unknown=unknown)
 
 
 def examine(broker: Broker, *, remove: bool = False, unknown: bool = False) -> Report:
     """Looks; removes what is left over, if it is asked to, and looks again."""
-    execution.become_subreaper()
     first = surveys.examine(broker)
     if not remove:
         return Report(first)

@@ -31,9 +31,10 @@ def _retry(broker: Broker, operation_id: str, instance_id: str) -> bool:
             retries.plan(unit, operation, delay_seconds=BUSY_SECONDS)
             return False
         operation.retry_at = None
-        if again is not None:
-            again.retries = operation.retries + 1
-        return again is not None
+        queued = None if again is None else unit.operation(again.id)
+        if queued is not None:
+            queued.retries = operation.retries + 1
+        return queued is not None
 
 
 def _again(broker: Broker, unit: Unit, operation: Operation) -> Operation | None:

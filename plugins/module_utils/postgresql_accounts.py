@@ -87,7 +87,13 @@ def _find_changes(connection, params: dict, account: dict) -> Iterator[Change]:
     if account["password"] is None:
         raise PostgresqlError(f"account {account['name']}: a password is needed")
     superuser = postgresql_connection.is_superuser(connection)
+    exists = one(connection, "SELECT to_regrole(quote_ident(%s))", account["name"]) is not None
     yield from _role(connection, params, account, superuser=superuser)
+    for change in _rights(connection, params, account, superuser=superuser):
+        yield change if exists else change._replace(sentence="")  # that there is none says it all
+
+
+def _rights(connection, params: dict, account: dict, *, superuser: bool) -> Iterator[Change]:
     yield from _membership(connection, params, account)
     yield from _acts_as(connection, params, account)
     if not superuser:

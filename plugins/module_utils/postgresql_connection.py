@@ -51,7 +51,7 @@ class PostgresqlError(Exception):
 
 
 class Change(NamedTuple):
-    """What is different, in words, and the statements that put it right."""
+    """What is different, in words, and the statements that put it right. Without words it follows from another one."""
 
     sentence: str
     statements: tuple
@@ -154,7 +154,7 @@ def bring(connection, find_changes, check_mode: bool) -> dict:
                 changes: list[Change] = list(find_changes())
                 if not check_mode:
                     _execute(connection, changes)
-            return told(change.sentence for change in changes)
+            return told(change.sentence for change in changes if change.sentence)
         except psycopg.Error as error:
             if error.sqlstate != CONCURRENTLY_UPDATED or attempt == ATTEMPTS:
                 raise

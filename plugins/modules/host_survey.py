@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: host_survey
 short_description: List what instances have on a host
-version_added: 0.6.0
+version_added: 0.2.0
 description:
   - Lists the directories, programs or units, system users and processes of service instances on a host, and who listens on their ports.
   - What is named otherwise, or belongs to another directory, is not listed, but for listeners on the ports.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: postgresql_survey
 short_description: List tenants' databases and accounts on a PostgreSQL server
-version_added: 0.6.0
+version_added: 0.2.0
 description:
   - Lists the databases of tenants, the two roles of each, and the accounts of bindings.
   - What is named otherwise is not listed, nor are roles that were not made by P(apb.catalog.postgresql_accounts#module).

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: redis_survey
 short_description: List accounts and shares on Redis servers
-version_added: 0.6.0
+version_added: 0.2.0
 description:
   - Lists the accounts of bindings on servers of instances, and the accounts and keys of shares on servers that many use.
   - Accounts and keys that are named otherwise are not listed.

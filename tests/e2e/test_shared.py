@@ -1,5 +1,6 @@
 """Parts of servers that the operator has, through `apb up`: a share of a Redis, a database of a PostgreSQL."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -97,6 +98,16 @@ def test_part_of_a_shared_server_is_had_used_and_given_back(up: Machine, service
     assert (use(service, first), use(service, successor), use(service, second)) == (own_services.REFUSED, 0, 0)
     up.apb("deprovision", service, "--yes")
     assert use(service, second) == own_services.REFUSED
+
+
+def test_doctor_finds_nothing_where_all_is_in_order(up: Machine) -> None:
+    """The command itself, beside a running broker. Directories of dead runs may be other tests'."""
+    up.apb("provision", "redis", "redis-tenant", "looked-at")
+    done = up.call("doctor", "-o", "json")
+    report = json.loads(done.stdout)
+    assert [one for one in report["findings"] if one["thing"] != "run directory"] == []
+    assert (report["unseen"], report["blind"]) == ([], [])
+    up.apb("deprovision", "looked-at", "--yes")
 
 
 def test_sql_of_a_binding_is_run_once_as_its_own_account(

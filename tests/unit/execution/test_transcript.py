@@ -98,3 +98,10 @@ def test_outcome_unseals_what_tasks_published_and_adds_it_up():
     second = sealed_results.seal({"outputs": {"b": 2}, "dashboard_url": "https://x"}, KEY)
     ended = outcome(stats(artifact_data={"apb_published": {"sealed": {"t1": first, "t2": second}}}))
     assert ended.published == {"outputs": {"a": 1, "b": 2}, "credentials": {"user": "x"}, "dashboard_url": "https://x"}
+
+
+def test_outcome_of_a_failure_has_what_verify_found_and_nothing_else():
+    """What differs is told by a verify that fails; anything else that was published counts only on success."""
+    published = {"drift": ["b1 is missing"], "credentials": {"password": "half made"}, "outputs": {"x": 1}}
+    sealed = {"apb_published": {"sealed": {"task": sealed_results.seal(published, KEY)}}}
+    assert outcome(failed(msg="ill"), stats(artifact_data=sealed), status=2).published == {"drift": ["b1 is missing"]}
