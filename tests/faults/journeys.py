@@ -96,7 +96,7 @@ class Journey:
 
     def _order(self, action, behaviour):
         self.subject.order(action, behaviour)
-        if behaviour == "hang":
+        if behaviour in ("hang", "flood"):  # what ansible-core does with 200 MB takes it minutes
             self.site.sql("INSERT INTO short_deadlines VALUES (%s, %s, %s)", self.subject.id, action, kinds.SHORT_DEADLINE_SECONDS)
 
     def _note(self, planned, action, *, hit):
