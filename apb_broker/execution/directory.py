@@ -16,6 +16,7 @@ from apb_broker.execution import processes
 
 PREFIX = "apb-run-"
 _LOCK = "lock"
+_LEAST_ROOM_BYTES = 64 * 1024
 _UNLOCKED_SECONDS = 60.0  # between mkdir and lock; a directory without a lock that is older was given up half made
 
 
@@ -25,6 +26,11 @@ class RunDirectory:
 
     path: Path
     lock: int  # file descriptor; held by the supervisor alone
+
+    def is_full(self) -> bool:
+        """Whether there is no room left in which a run could keep anything."""
+        found = os.statvfs(self.path)
+        return found.f_bavail * found.f_frsize < _LEAST_ROOM_BYTES or (found.f_files > 0 and found.f_favail == 0)
 
     def remove(self) -> None:
         """Remove it with all its contents."""

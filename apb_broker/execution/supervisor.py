@@ -4,7 +4,8 @@
     stdout: progress, then one outcome
 
 It forks the runner, which calls an executor; it never imports Ansible itself. It ends its run when told to, when the
-deadline has come, when the lease was not renewed, and when the worker is gone (parent-death signal, or end of stdin).
+deadline has come, when the lease was not renewed, when there is no room for its files, and when the worker is gone (parent-death signal, or
+end of stdin).
 """
 
 import os
@@ -199,6 +200,8 @@ class Supervisor:
         if excess := self._watched.excess():
             self._stop(job.Outcome("failed", message=f"The run was ended: {excess}", halted=True))
             self._stop_end = now  # each moment of grace would make it worse
+        if self._directory.is_full():  # ansible-playbook would lose events, or hang: a thread of it may die of the failing write
+            self._stop(job.Outcome("lost", message="The run was ended: no room is left where runs keep their files"))
         if self._stopped:
             self._ask_to_end()
 

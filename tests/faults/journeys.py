@@ -5,8 +5,8 @@ A journey without faults tells what is to be found after each action, and how ma
 
 import json
 import random
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 from apb_broker.storage.database import Database
@@ -46,6 +46,7 @@ class Journey:
 
     def _carry_out(self, action, planned):
         fault = kinds.KINDS[planned.kind] if planned else None
+        began = time.monotonic()
         operation = self._ask_under_fault(action, planned, fault) if planned else self._ask(action)
         ended = self._await_end(action, operation)
         if planned and planned.kind == "deleted":
@@ -54,13 +55,17 @@ class Journey:
         for _ in range(REPEATS):
             if ended == "succeeded":
                 break
-            self._require(fault is not None and fault.may_fail, action, f"ended {ended}: {self._said(operation)}")
+            said = self._said(operation)
+            self._require(fault and (fault.may_fail or self._is_excused(fault, said, began)), action, f"ended {ended}: {said}")
             if fault.behaviour:
                 self.subject.withdraw()
             operation = self._ask(action)
             ended = self._await_end(action, operation)
         self._require(ended == "succeeded", action, "did not succeed when it was sent again")
         self._judge(action)
+
+    def _is_excused(self, fault, said, began):
+        return "its output is hidden (no_log)" in said and (fault.may_fail_hidden or self.site.full_until > began)
 
     def _ask_under_fault(self, action, planned, fault):
         """Sends the request, and does the fault at its step; the operation."""
@@ -70,10 +75,10 @@ class Journey:
         if planned.step in HELD:
             (self.site.holds / f"{self.subject.id}.{action}.{planned.step}").touch()
         if planned.step == "request":
-            during = threading.Thread(target=self._do_during_request, args=(moment, planned, fault))
-            during.start()
-            operation = self._ask(action)
-            during.join()
+            with ThreadPoolExecutor(1) as pool:
+                during = pool.submit(self._do_during_request, moment, planned, fault)
+                operation = self._ask(action)
+                during.result()
             return operation
         moment.operation = operation = self._ask(action)
         try:
@@ -91,7 +96,7 @@ class Journey:
 
     def _order(self, action, behaviour):
         self.subject.order(action, behaviour)
-        if behaviour == "hang":
+        if behaviour in ("hang", "flood"):  # what ansible-core does with 200 MB takes it minutes
             self.site.sql("INSERT INTO short_deadlines VALUES (%s, %s, %s)", self.subject.id, action, kinds.SHORT_DEADLINE_SECONDS)
 
     def _note(self, planned, action, *, hit):

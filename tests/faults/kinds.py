@@ -1,8 +1,6 @@
 """The faults: each is done to one operation at one moment. A function returns whether it really hit something.
 
-    {kind: Fault(do, steps, outcome)}
-
-`steps` are those of an operation at which the fault makes sense; `outcome` is what may become of the operation besides a success.
+`KINDS` is all of them, with the steps of an operation at which each makes sense, and whether the operation may fail by it.
 """
 
 import contextlib
@@ -216,6 +214,7 @@ def fill_disk(moment):
         release(moment)
         time.sleep(moment.chance.uniform(0.5, 3))
         filler.unlink()
+        site.full_until = time.monotonic()
     return True
 
 
@@ -253,12 +252,14 @@ def release(moment):
 
 @dataclass
 class Fault:
-    """What is done, at which steps, what may come of it, and what a role is told to do for it."""
+    """What is done, at which steps, whether the operation may fail by it, and what a role is told to do for it."""
 
     do: Any
     steps: tuple
     may_fail: bool = False
     behaviour: str | None = None
+    # What a task with no_log failed of is hidden from the broker too, so that it cannot know that it may be run again.
+    may_fail_hidden: bool = False
 
 
 KINDS = {
@@ -273,7 +274,7 @@ KINDS = {
     "runner killed": Fault(kill_in_run(1), RUNNING),
     "playbook killed": Fault(kill_in_run(2), RUNNING),
     "playbook asleep": Fault(stop_in_run(2, 3), RUNNING),
-    "task killed": Fault(kill_task, RUNNING),
+    "task killed": Fault(kill_task, RUNNING, may_fail_hidden=True),
     "database killed": Fault(kill_database, ALWAYS),
     "database restarted": Fault(restart_database, ALWAYS),
     "connections cut": Fault(cut_connections, ALWAYS),
@@ -283,7 +284,7 @@ KINDS = {
     "role hangs": Fault(await_order, ("task",), may_fail=True, behaviour="hang"),
     "role deaf to SIGTERM": Fault(cancel_deaf, ("task",), may_fail=True, behaviour="deaf"),
     "role leaves a daemon": Fault(await_order, ("task",), behaviour="daemon"),
-    "role floods stdout": Fault(await_order, ("task",), behaviour="flood"),
+    "role floods stdout": Fault(await_order, ("task",), may_fail=True, behaviour="flood"),
 }
 OF_ROLES = tuple(kind for kind, fault in KINDS.items() if fault.behaviour)
 OF_ALL = tuple(kind for kind in KINDS if kind not in OF_ROLES)

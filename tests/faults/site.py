@@ -140,6 +140,7 @@ class Site:
         self._environment.pop("XDG_RUNTIME_DIR", None)
         self.journal = Journal(base / "journal")
         self.ports = free_ports(60)
+        self.full_until = 0.0  # the last time that runs had no room, which meets all of them
         self.database_lock = threading.Lock()  # of those who stop or start it
         self.one_at_a_time = threading.Lock()  # faults that others cannot bear beside them
 

@@ -46,3 +46,13 @@ def test_directory_needs_a_place(tmp_path):
     """Without any place to write to, the error says so."""
     with pytest.raises(OSError, match="no place"):
         directory.create(Path(tmp_path / "missing"))
+
+
+def test_directory_tells_that_there_is_no_room(tmp_path):
+    """Here there is; /proc never has any."""
+    made = directory.create(tmp_path)
+    try:
+        assert not made.is_full()
+        assert directory.RunDirectory(Path("/proc"), made.lock).is_full()
+    finally:
+        made.remove()
