@@ -9,7 +9,7 @@ from apb_broker.catalog.errors import ConfigError
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 
-ON_HOSTS = ("provision", "update", "deprovision")  # the others only talk to an address
+ON_HOSTS = ("provision", "update", "deprovision", "stop", "restore")  # the others only talk to an address
 ENDING_SECONDS = 60.0
 
 
