@@ -61,7 +61,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file with the key for sealed columns."""
     path = tmp_path_factory.mktemp("keys") / "keys"
     path.touch(mode=0o600)
-    path.write_text(f"test {base64.b64encode(os.urandom(32)).decode()}\n")
+    path.write_text(f"{keyfile.FIRST_LABEL} {base64.b64encode(os.urandom(32)).decode()}\n")
     return path
 
 

@@ -108,11 +108,11 @@ def test_processes_do_not_start_with_keys_that_do_not_fit(make_site: Callable[[s
     another_key(site.state.key_file)
     for name in ("serve", "worker"):
         said = site.refused(name)
-        assert said.startswith(f"apb: key 'test' in {site.state.key_file} is another one than the 'test' of this database (")
+        assert said.startswith(f"apb: key 'key-1' in {site.state.key_file} is another one than the 'key-1' of this database (")
         assert said.endswith("copy that line from another machine of this database\n")
-    site.state.key_file.write_text(site.state.key_file.read_text().replace("test ", "mine "))
+    site.state.key_file.write_text(site.state.key_file.read_text().replace("key-1 ", "mine "))
     for name in ("serve", "worker"):
-        assert site.refused(name).startswith(f"apb: {site.state.key_file} lacks key 'test' of this database (")
+        assert site.refused(name).startswith(f"apb: {site.state.key_file} lacks key 'key-1' of this database (")
     site.state.key_file.unlink()
     assert "cannot be read" in site.refused("serve")
 
@@ -163,19 +163,19 @@ def test_keys_are_rotated_under_running_processes(make_site: Callable[[str], Sit
     before = bound(here, "i1")
     with keyring.of_machine(here.state.root) as keys:
         wait(lambda: not [one.missing_at for one in keys.standings() if one.missing_at], 30)
-        assert keys.add() == "key-1"
+        assert keys.add() == "key-2"
         wait(lambda: [len(one.missing_at) for one in keys.standings()] == [0, 2], 30)  # the two web processes over there
-        with pytest.raises(Exception, match="key 'key-1' is missing at serve "):
-            keys.rotate("key-1", lambda done, total: None)
+        with pytest.raises(Exception, match="key 'key-2' is missing at serve "):
+            keys.rotate("key-2", lambda done, total: None)
         shutil.copy(here.state.key_file, there.state.key_file)
         wait(lambda: not [one.missing_at for one in keys.standings() if one.missing_at], 30)
-        assert keys.rotate("key-1", lambda done, total: None) == []
+        assert keys.rotate("key-2", lambda done, total: None) == []
         for site, instance_id in ((here, "i2"), (there, "i3")):
             assert bound(site, instance_id)["password"] == scenarios.CREDENTIALS["password"]
             assert site.client.get("/v2/service_instances/i1/service_bindings/b1").json()["credentials"] == before
-        assert {one.label: one.values > 0 for one in keys.standings()} == {"test": False, "key-1": True}
-        keys.remove("test")
-    assert "test" not in here.state.key_file.read_text()
+        assert {one.label: one.values > 0 for one in keys.standings()} == {"key-1": False, "key-2": True}
+        keys.remove("key-1")
+    assert "key-1" not in here.state.key_file.read_text()
     assert bound(there, "i4") == before
 
 
