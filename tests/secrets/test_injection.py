@@ -122,7 +122,7 @@ def marks(folder: Path, machine: Machine) -> list[str]:
 
 
 def test_texts_of_tenants_are_data_everywhere(
-    running: site.Site, platform: httpx.Client, services: dict[str, dict[str, Any]], tmp_path: Path
+    running: site.Site, platform: httpx.Client, services: dict[str, dict[str, Any]], short_directory: Path
 ) -> None:
     """16 kinds of text in ids, names, guids, contexts, identities, headers and parameters, each where its reader would be.
 
@@ -131,7 +131,7 @@ def test_texts_of_tenants_are_data_everywhere(
     before = accounts(running)
     attacks = [
         Attack(platform, payload, services[plan], parameters_of(plan, payload.text))
-        for payload in payloads.all_of(tmp_path)
+        for payload in payloads.all_of(short_directory)
         for plan in ("hello-large", *payload.plans)
     ]
     with ThreadPoolExecutor(8) as many:
@@ -145,7 +145,7 @@ def test_texts_of_tenants_are_data_everywhere(
         _check_outputs(running.machine, len(attacks))
         list(many.map(Attack.deprovision, attacks))
     assert accounts(running) == before
-    assert marks(tmp_path, running.machine) == []
+    assert marks(short_directory, running.machine) == []
 
 
 def parameters_of(plan: str, text: str) -> dict[str, Any]:
@@ -165,16 +165,16 @@ def printable(text: str) -> str:
     return re.sub(r"[^ -~]", "", text).strip()[:128]
 
 
-def test_names_on_the_command_line_are_data(running: site.Site, tmp_path: Path) -> None:
+def test_names_on_the_command_line_are_data(running: site.Site, short_directory: Path) -> None:
     """As arguments of our own client, and as names that are looked up."""
-    name = next(payload.text for payload in payloads.all_of(tmp_path) if payload.reader == "shells")
+    name = next(payload.text for payload in payloads.all_of(short_directory) if payload.reader == "shells")
     machine = running.machine
     made = machine.apb("provision", "hello", "hello-large", name, "-p", f"greeting={one_line(name)}")
     assert made["name"] == name
     bound = machine.apb("bind", name, name)["credentials"]
     assert Path(bound["path"], "greeting").read_text() == f"{one_line(name)}!"
     machine.apb("deprovision", name, "--yes")
-    assert marks(tmp_path, machine) == []
+    assert marks(short_directory, machine) == []
 
 
 def _check_arrived(running: site.Site, attack: Attack) -> None:
