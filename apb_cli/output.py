@@ -32,7 +32,7 @@ STYLES = {
 }
 
 # A text from elsewhere must not steer the terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Format(StrEnum):
@@ -155,10 +155,14 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return clean(", ".join(f"{name}={_inner(inner)}" for name, inner in value.items())) or "-"
+        return _one_line(", ".join(f"{name}={_inner(inner)}" for name, inner in value.items())) or "-"
     if isinstance(value, list):
-        return clean(", ".join(_inner(inner) for inner in value)) or "-"
-    return clean(str(value)).replace("\n", " ")
+        return _one_line(", ".join(_inner(inner) for inner in value)) or "-"
+    return _one_line(str(value))
+
+
+def _one_line(text: str) -> str:
+    return clean(text).replace("\n", " ")
 
 
 def _inner(value: Any) -> str:

@@ -32,7 +32,7 @@ def all_of(folder: Path) -> list[Payload]:
         Payload("structure of YAML", 'a: &a [*a]\n---\n- "b"\n...\n%TAG ! tag:x\n<<: *a\n? {x: y}\n'),
         Payload(
             "shells",
-            f"$({touch}-sub) `{touch}-tick`; {touch}-semi & {touch}-amp | {touch}-pipe\n{touch}-line\n' \" \\ $HOME ~ *",
+            f"$({touch}-sub) `{touch}-tick`; {touch}-semi\n{touch}-line\n' \" \\ $HOME ~ *",
             ("redis-tenant",),
         ),
         Payload("options", f"--extra-vars=x -oProxyCommand={touch}-option"),

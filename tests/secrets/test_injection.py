@@ -7,6 +7,7 @@ What modules, templates and parameters make of such texts one by one is said in 
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.e2e.machine import Machine, login, wait
 from tests.secrets import payloads, site
 
 HEADERS = {"X-Broker-API-Version": "2.17"}
+ASYNC = {"accepts_incomplete": "true"}
 SLUG = re.compile(r"(hello|redis)-[0-9a-f]{12}")
 
 
@@ -30,7 +32,7 @@ class Attack:
     def __init__(self, platform: httpx.Client, payload: payloads.Payload, service: dict[str, Any], parameters: dict[str, Any]) -> None:
         self._platform, self._text, self._parameters = platform, payload.text, parameters
         self.payload, self.plan = payload, service["plans"][0]["name"]
-        self.id, self.binding_id = f"{payload.text}{service['name']}", f"b{payload.text}{service['name']}"
+        self.id, self.binding_id = f"{payload.text}{self.plan}", f"b{payload.text}{self.plan}"
         self._path = f"/v2/service_instances/{quote(self.id, safe='')}"
         self._ids = {"service_id": service["id"], "plan_id": service["plans"][0]["id"]}
         self.credentials: dict[str, Any] = {}
@@ -39,7 +41,13 @@ class Attack:
         """Its context, organization, space and name, and who is said to ask."""
         guids = {"organization_guid": self._text, "space_guid": self._text}
         context = {"platform": "p", **guids, "instance_name": self._text, self._text: {self._text: [self._text]}}
-        self._send("PUT", self._path, {**self._ids, **guids, "context": context, "parameters": self._parameters})
+        body = {**self._ids, **guids, "context": context, "parameters": self._parameters}
+        if self.plan == "hello-large" and one_line(self._text) != self._text:
+            refused = self._platform.put(self._path, json={**body, "parameters": {"greeting": self._text}}, headers=HEADERS, params=ASYNC)
+            assert refused.status_code == httpx.codes.BAD_REQUEST
+            assert "parameter 'greeting'" in refused.text
+            assert "holds a control character" in refused.text
+        self._send("PUT", self._path, body)
 
     def bind(self) -> None:
         """Its app and context."""
@@ -53,7 +61,7 @@ class Attack:
         self._send("DELETE", self._path, None)
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> None:
-        params = {"accepts_incomplete": "true", **(self._ids if body is None else {})}
+        params = {**ASYNC, **(self._ids if body is None else {})}
         answer = self._platform.request(method, path, params=params, json=body, headers=self._headers())
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text
         last = f"{path}/last_operation"
@@ -114,7 +122,7 @@ def marks(folder: Path, machine: Machine) -> list[str]:
 
 
 def test_texts_of_tenants_are_data_everywhere(
-    running: site.Site, platform: httpx.Client, services: dict[str, dict[str, Any]], tmp_path: Path
+    running: site.Site, platform: httpx.Client, services: dict[str, dict[str, Any]], short_directory: Path
 ) -> None:
     """16 kinds of text in ids, names, guids, contexts, identities, headers and parameters, each where its reader would be.
 
@@ -123,7 +131,7 @@ def test_texts_of_tenants_are_data_everywhere(
     before = accounts(running)
     attacks = [
         Attack(platform, payload, services[plan], parameters_of(plan, payload.text))
-        for payload in payloads.all_of(tmp_path)
+        for payload in payloads.all_of(short_directory)
         for plan in ("hello-large", *payload.plans)
     ]
     with ThreadPoolExecutor(8) as many:
@@ -137,14 +145,19 @@ def test_texts_of_tenants_are_data_everywhere(
         _check_outputs(running.machine, len(attacks))
         list(many.map(Attack.deprovision, attacks))
     assert accounts(running) == before
-    assert marks(tmp_path, running.machine) == []
+    assert marks(short_directory, running.machine) == []
 
 
 def parameters_of(plan: str, text: str) -> dict[str, Any]:
     """The text in each parameter that takes any."""
     if plan == "hello-large":
-        return {"greeting": text}
+        return {"greeting": one_line(text)}
     return {"memory": 0.1, "password": printable(text)} if plan == "redis-standard" else {}
+
+
+def one_line(text: str) -> str:
+    """What a parameter that is no text of several lines may hold of it."""
+    return "".join(character for character in text if unicodedata.category(character) != "Cc")
 
 
 def printable(text: str) -> str:
@@ -152,29 +165,31 @@ def printable(text: str) -> str:
     return re.sub(r"[^ -~]", "", text).strip()[:128]
 
 
-def test_names_on_the_command_line_are_data(running: site.Site, tmp_path: Path) -> None:
+def test_names_on_the_command_line_are_data(running: site.Site, short_directory: Path) -> None:
     """As arguments of our own client, and as names that are looked up."""
-    name = next(payload.text for payload in payloads.all_of(tmp_path) if payload.reader == "shells")
+    name = next(payload.text for payload in payloads.all_of(short_directory) if payload.reader == "shells")
     machine = running.machine
-    made = machine.apb("provision", "hello", "hello-large", name, "-p", f"greeting={name}")
+    made = machine.apb("provision", "hello", "hello-large", name, "-p", f"greeting={one_line(name)}")
     assert made["name"] == name
     bound = machine.apb("bind", name, name)["credentials"]
-    assert Path(bound["path"], "greeting").read_text() == name
+    assert Path(bound["path"], "greeting").read_text() == f"{one_line(name)}!"
     machine.apb("deprovision", name, "--yes")
-    assert marks(tmp_path, machine) == []
+    assert marks(short_directory, machine) == []
 
 
 def _check_arrived(running: site.Site, attack: Attack) -> None:
     """As it was written, where it was to arrive; and the account of the binding is what it is for others, too."""
     given, name = attack.credentials, attack.payload.reader
     if attack.plan == "hello-large":
-        assert Path(given["path"], "greeting").read_bytes().decode() == attack.payload.text, name
+        assert Path(given["path"], "greeting").read_bytes().decode() == f"{one_line(attack.payload.text)}!", name
     elif attack.plan == "postgresql-tenant":
         with running.postgresql.connect(given["username"], given["password"], given["database"]) as connection:
             assert connection.execute("SELECT current_user").fetchone() == (given["username"],), name
     else:
         with login(given) as client:
-            assert client.acl_whoami() == given["username"].encode(), name
+            assert client.get(f"{given.get('key_prefix', '')}x") is None, name
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.acl_list()
         if attack.plan == "redis-standard":
             password = printable(attack.payload.text)
             with redis.Redis(port=given["port"], password=password) as client:
@@ -185,7 +200,7 @@ def _check_arrived(running: site.Site, attack: Attack) -> None:
 
 def _check_rights(made: set[str]) -> None:
     """What there is more on the servers: accounts of bindings and roles of databases, none of which may do anything to others'."""
-    assert len(made) >= MADE
+    assert len(made) >= 4 + 4 * 4
     assert not [line for line in made if payloads.ACCOUNT in line or "~*" in line or "+@all" in line or "True" in line]
     shapes = r"user b\w+ on sanitize-payload|user b\w+ on|\('b\w+', False|\('postgresql_[0-9a-f]{12}(_read)?'[,)]"
     assert [line for line in made if not re.match(shapes, line)] == []
@@ -211,4 +226,4 @@ def _check_outputs(machine: Machine, instances: int) -> None:
         assert len(done.stdout.splitlines()) == rows + 1
 
 
-EVENTS = {"request", "worker started", "operation claimed", "progress", "operation run"}
+EVENTS = {"request", "refused", "worker started", "operation claimed", "progress", "operation run"}
