@@ -6,7 +6,7 @@ from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.requests import Caller
 from apb_broker.storage import audit
 from apb_broker.storage.database import Unit
-from apb_broker.storage.tables import Operation
+from apb_broker.storage.tables import Audit, Operation
 
 
 def note(
@@ -16,9 +16,9 @@ def note(
     audit.append(unit, **_who(caller), action=action, outcome=outcome, instance_id=instance_id, binding_id=binding_id, detail=detail)
 
 
-def accepted(unit: Unit, caller: Caller, operation: Operation) -> None:
-    """An operation that was queued."""
-    audit.append(unit, **_who(caller), **_what(operation), outcome="accepted")
+def acceptance(caller: Caller, operation: Operation) -> Audit:
+    """The entry of an operation that is to be queued, for who writes both."""
+    return Audit(**_who(caller), **_what(operation), outcome="accepted")
 
 
 def ended(unit: Unit, operation: Operation) -> None:

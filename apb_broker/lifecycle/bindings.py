@@ -119,8 +119,9 @@ def _create(broker: Broker, unit: Unit, instance: Instance, request: Bind, param
         username=service.binding_username(instance.id, request.binding_id),
         predecessor=request.predecessor,
     )
-    unit.add(binding, parameters=parameters, password=secrets.token_urlsafe(PASSWORD_BYTES))
-    operation = operations.accept(broker, unit, "bind", instance, request.caller, _expiry(broker, instance), binding=binding)
+    unit.seal(binding, parameters=parameters, password=secrets.token_urlsafe(PASSWORD_BYTES))
+    expiry = _expiry(broker, instance)
+    operation = operations.accept(broker, unit, "bind", instance, request.caller, expiry, binding=binding, rows=[binding])
     return Accepted(operation.id, created=True)
 
 

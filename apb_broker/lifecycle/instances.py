@@ -1,5 +1,6 @@
 """Instances: whether a request to provision, update or deprovision one is accepted, and what is written when it is."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.ownership import instance_of, owns
 from apb_broker.lifecycle.requests import Accepted, Caller, Deprovision, Provision, Update
 from apb_broker.storage.database import Unit
-from apb_broker.storage.errors import DuplicateName
+from apb_broker.storage.errors import DuplicateName, Taken
 from apb_broker.storage.tables import Instance, Operation
 
 
@@ -20,12 +21,24 @@ def provision(broker: Broker, request: Provision) -> Accepted:
     """Accepts a new instance: host, ports, names and secrets are given now, so its connection is known at once.
 
     Order of checks and answers: OSB 2.17, "Provisioning". Raises Invalid, MaintenanceConflict, AsyncRequired, Conflict, Busy, NoCapacity.
+
+    Most ids are new, so it is inserted before anything is looked at: the database's keys refuse an id or a port that somebody has.
+    Then, and when the rules refuse it, what is there counts and is looked at under its lock.
     """
     offer = broker.catalog.offer(request.service_id, request.plan_id)
     parameters = service.create_parameters(offer.plan, request.parameters)
     _require_maintenance(offer.plan, request.maintenance_version)
     if not request.accepts_incomplete:
         raise errors.AsyncRequired
+    placed = placement.guess(offer, service.needs(offer.plan, parameters))
+    with contextlib.suppress(Taken, DuplicateName, errors.Refused), broker.database.unit() as unit:
+        return _create(broker, unit, offer, request, parameters, placed)
+    with contextlib.suppress(Taken):
+        return _provision_with_a_look(broker, offer, request, parameters)
+    return _provision_with_a_look(broker, offer, request, parameters)  # a guess of somebody else's took the port that it held
+
+
+def _provision_with_a_look(broker: Broker, offer: Offer, request: Provision, parameters: dict[str, Any]) -> Accepted:
     try:
         with broker.database.unit() as unit:
             unit.lock_instance(request.instance_id)
@@ -104,10 +117,12 @@ def _metadata(instance: Instance) -> dict[str, Any]:
     return {"labels": labels, "attributes": {"name": instance.names["slug"]}}
 
 
-def _create(broker: Broker, unit: Unit, offer: Offer, request: Provision, parameters: dict[str, Any]) -> Accepted:
+def _create(
+    broker: Broker, unit: Unit, offer: Offer, request: Provision, parameters: dict[str, Any], placed: placement.Placed | None = None
+) -> Accepted:
     plan = offer.plan
     allowance.require_new(broker, unit, offer, request)
-    placed = placement.choose(unit, offer, service.needs(plan, parameters))
+    placed = placed or placement.choose(unit, offer, service.needs(plan, parameters))
     instance = Instance(
         id=request.instance_id,
         name=request.context.get("instance_name"),
@@ -132,9 +147,9 @@ def _create(broker: Broker, unit: Unit, offer: Offer, request: Provision, parame
     )
     instance.connection = service.connection(plan, variables.describe(instance), parameters)
     instance.dashboard_url = service.dashboard_url(plan, variables.describe(instance), parameters)
-    unit.add(instance, parameters=parameters, secrets=service.secrets(plan, parameters, {}))
-    placement.take(unit, instance.id, placed)
-    operation = operations.accept(broker, unit, "provision", instance, request.caller, {"parameters": parameters})
+    unit.seal(instance, parameters=parameters, secrets=service.secrets(plan, parameters, {}))
+    rows = [instance, *placement.rows(instance.id, placed)]
+    operation = operations.accept(broker, unit, "provision", instance, request.caller, {"parameters": parameters}, rows=rows)
     return _accepted(instance, operation, created=True)
 
 

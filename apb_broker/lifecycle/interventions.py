@@ -28,7 +28,8 @@ def retry(broker: Broker, caller: Caller, operation_id: str) -> dict[str, Any]:
             return views.of_operation(operation)
         if operation.state != "failed" or instance is None:
             raise errors.Unsupported(f"operation {operation_id} has {operation.state}, so there is nothing to be run again")
-        return views.of_operation(_again(broker, unit, instance, operation, caller))
+        again = _again(broker, unit, instance, operation, caller)
+        return views.of_operation(_locked(unit, again.id))
 
 
 def _again(broker: Broker, unit: Unit, instance: Instance, operation: Operation, caller: Caller) -> Operation:

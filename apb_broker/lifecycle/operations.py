@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from apb_broker.lifecycle.requests import Caller
 from apb_broker.storage import queue
 from apb_broker.storage.database import Unit
 from apb_broker.storage.errors import StorageError
-from apb_broker.storage.tables import Binding, Instance, Operation
+from apb_broker.storage.tables import Binding, Instance, Operation, Progress, Table
 
 RETRY_SECONDS = (1, 5, 15, 60)
 WAIT_POLL_SECONDS = 0.1
@@ -32,8 +32,12 @@ def accept(
     *,
     binding: Binding | None = None,
     waits_for: Operation | None = None,
+    rows: Sequence[Table] = (),
 ) -> Operation:
-    """Queues work in the unit that decided it, so that both exist or neither. The caller holds the instance's lock."""
+    """Queues work in the unit that decided it, so that both exist or neither, together with new `rows` that it is about.
+
+    The caller holds the instance's lock, or has a new one among the rows.
+    """
     operation = Operation(
         id=str(uuid.uuid4()),
         kind=kind,
@@ -49,10 +53,9 @@ def accept(
         waits_for=waits_for.id if waits_for is not None and waits_for.is_active else None,
         deadline_at=datetime.now(UTC) + timedelta(seconds=broker.settings.operation_deadline_seconds),
     )
-    unit.add(operation, request=request)
-    queue.append_progress(unit, operation.id, f"{kind} accepted")
-    audit.accepted(unit, caller, operation)
-    queue.notify(unit)
+    unit.seal(operation, request=request)
+    first_line = Progress(operation_id=operation.id, text=f"{kind} accepted")
+    unit.insert(*rows, operation, first_line, audit.acceptance(caller, operation), notify=queue.CHANNEL)
     return operation
 
 

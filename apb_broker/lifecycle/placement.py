@@ -4,6 +4,7 @@ Memory is what the operator gave each host in apb.yml, less what is reserved by 
 """
 
 import math
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,9 @@ from apb_broker.catalog.catalog import Offer
 from apb_broker.catalog.config import Host, HostTarget, SharedTarget, Target
 from apb_broker.lifecycle import errors
 from apb_broker.storage.database import Unit
-from apb_broker.storage.tables import Instance
+from apb_broker.storage.tables import Allocation, Instance, Reservation, Table
+
+GUESSABLE_PORTS = 1000  # among fewer, too many guesses would be wrong
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,22 @@ class Placed:
     ports: dict[str, int]
     reservations: list[tuple[str, float]]  # place and memory of each copy
     allocations: list[tuple[str, dict[str, int]]]  # host and ports of each copy
+
+
+def guess(offer: Offer, needs: dict[str, Any]) -> Placed | None:
+    """A place that is very likely free, without a look at what is taken; the database refuses the instance (Taken) if it is not.
+
+    None where that would be no guess: there are limits, several places to choose from, or few ports.
+    """
+    target = offer.targets[0]
+    if _is_counted(target):
+        return None
+    if isinstance(target, SharedTarget):
+        return _at_server(target)
+    if len(target.hosts) > 1 or needs["copies"] > 1 or len(target.ports) < GUESSABLE_PORTS:
+        return None
+    ports = sorted(random.sample(target.ports, len(needs["ports"])))  # sorted: two that want each other's do not wait for each other
+    return _placed(target, [(target.hosts[0], dict(zip(needs["ports"], ports, strict=True)))], needs)
 
 
 def choose(unit: Unit, offer: Offer, needs: dict[str, Any]) -> Placed:
@@ -41,12 +60,18 @@ def choose(unit: Unit, offer: Offer, needs: dict[str, Any]) -> Placed:
     raise errors.NoCapacity(f"there is no room for this: {'; '.join(missing)}")
 
 
-def take(unit: Unit, instance_id: str, placed: Placed) -> None:
-    """Gives the room to an instance, whose row has to exist in this unit."""
-    for copy, (place, memory_gb) in enumerate(placed.reservations):
-        unit.reserve(instance_id, copy, place, memory_gb)
-    for host, ports in placed.allocations:
-        unit.allocate_ports(host, ports, instance_id)
+def rows(instance_id: str, placed: Placed) -> list[Table]:
+    """What gives the room to an instance, to be inserted with it."""
+    reserved = [
+        Reservation(instance_id=instance_id, copy=copy, place=place, memory_gb=memory_gb)
+        for copy, (place, memory_gb) in enumerate(placed.reservations)
+    ]
+    allocated = [
+        Allocation(host=host, port=port, instance_id=instance_id, name=name)
+        for host, ports in placed.allocations
+        for name, port in ports.items()
+    ]
+    return [*reserved, *allocated]
 
 
 def _is_counted(target: Target) -> bool:
@@ -67,8 +92,12 @@ def _on_server(unit: Unit, target: SharedTarget, missing: list[str]) -> Placed |
     if target.instances is not None and unit.usage([key])[key].instances >= target.instances:
         missing.append(f"target {target.name} has {target.instances} instances, as many as it takes")
         return None
+    return _at_server(target)
+
+
+def _at_server(target: SharedTarget) -> Placed:
     placement = {"target": target.name, "host": "localhost", "address": target.address}
-    return Placed(placement, {"client": target.port}, [(key, 0)], [])
+    return Placed(placement, {"client": target.port}, [(key, 0) for key in _keys(target)], [])
 
 
 @dataclass
@@ -91,6 +120,10 @@ def _on_hosts(unit: Unit, target: HostTarget, needs: dict[str, Any], missing: li
             missing += [_missing(target, room, needs) for room in rooms]
             return None
         chosen.append(_take(min(fitting, key=lambda room: (room.copies, -room.memory_gb, room.instances)), needs))
+    return _placed(target, chosen, needs)
+
+
+def _placed(target: HostTarget, chosen: list[tuple[Host, dict[str, int]]], needs: dict[str, Any]) -> Placed:
     copies = [{"host": host.name, "address": host.address, "directory": str(target.directory), "ports": ports} for host, ports in chosen]
     first = {key: copies[0][key] for key in ("host", "address", "directory")}
     return Placed(

@@ -16,6 +16,10 @@ class DuplicateName(StorageError):
     """An instance of that name exists in that space already."""
 
 
+class Taken(Unavailable):
+    """Somebody else has inserted a row with the same key meanwhile."""
+
+
 class KeyFileError(StorageError):
     """The key file is missing, unreadable for us, readable for others, or not of the form `label base64key`."""
 

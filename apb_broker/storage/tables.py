@@ -25,12 +25,13 @@ class Sealed:
         if row is None:
             return self
         token = getattr(row, self.column)
-        return None if token is None else _keyring(row).open(token, self._place(row))
+        return None if token is None else _keyring(row).open(token, self.place_in(row))
 
     def __set__(self, row: Any, value: Any) -> None:
-        setattr(row, self.column, None if value is None else _keyring(row).seal(value, self._place(row)))
+        setattr(row, self.column, None if value is None else _keyring(row).seal(value, self.place_in(row)))
 
-    def _place(self, row: Any) -> str:
+    def place_in(self, row: Any) -> str:
+        """What the value is tied to: the row and its column."""
         return f"{row.__tablename__}/{row.place}/{self.name}"
 
 

@@ -10,7 +10,7 @@ from apb_broker.lifecycle import errors
 from apb_broker.lifecycle import placement as places
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
-from tests import boxes, scenarios
+from tests import boxes, conftest, scenarios
 
 FAILED = Result("failed", message="it did not work")
 
@@ -215,3 +215,65 @@ def test_concurrent_instances_get_different_ports(make_broker: Any, tmp_path: An
     ports = [port for each in made for port in each["copies"][0]["ports"].values()]
     assert (len(made), len(refused)) == (5, 3), refused
     assert sorted(ports) == list(range(31000, 31010))
+
+
+WIDE = "20000-29999"
+
+
+@pytest.fixture
+def wide_broker(make_broker: Any, tmp_path: Any) -> Broker:
+    """One host with many ports, of which nobody counts anything: ports are guessed there."""
+    return make_broker(conftest.CONFIG.format(directory=tmp_path).replace("31000-31004", WIDE))
+
+
+def port(broker: Broker, instance_id: str) -> int:
+    """The port of an instance."""
+    with broker.database.unit() as unit:
+        row = unit.instance(instance_id)
+        assert row is not None
+        return int(row.ports["client"])
+
+
+def guesses(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """What is guessed next, and then no more."""
+    left = list(ports)
+    monkeypatch.setattr("random.sample", lambda _ports, wanted: [left.pop(0) for _ in range(wanted)])
+
+
+def test_port_that_was_guessed_and_is_taken_is_looked_for(wide_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong guess costs a look, nothing else: the lowest free one is given."""
+    guesses(monkeypatch, 20000, 20000)
+    assert scenarios.provision(wide_broker, "i1").created
+    assert scenarios.provision(wide_broker, "i2").created
+    assert (port(wide_broker, "i1"), port(wide_broker, "i2")) == (20000, 20001)
+
+
+def test_port_that_is_looked_for_while_it_is_guessed_by_another_is_not_given_twice(
+    wide_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guess takes no lock: it may commit between the look and the insertion of another, who then looks again."""
+    guesses(monkeypatch, 20000, 20000, 20001)
+    scenarios.provision(wide_broker, "i1")
+    choose = places.choose
+
+    def overtaken(unit: Any, offer: Any, needs: Any) -> Any:
+        placed = choose(unit, offer, needs)
+        monkeypatch.setattr(places, "choose", choose)
+        scenarios.provision(wide_broker, "i3")
+        return placed
+
+    monkeypatch.setattr(places, "choose", overtaken)
+    scenarios.provision(wide_broker, "i2")
+    assert [port(wide_broker, name) for name in ("i1", "i2", "i3")] == [20000, 20002, 20001]
+
+
+def test_same_id_sent_twice_at_once_is_made_once(wide_broker: Broker) -> None:
+    """Both are inserted unseen; the second is refused by the key, looks, and finds the operation of the first."""
+    accepted: list[Any] = []
+    threads = [threading.Thread(target=lambda: accepted.append(scenarios.provision(wide_broker, "i1"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({each.operation_id for each in accepted}) == 1
+    assert sorted(each.created for each in accepted) == [False, False, False, True]

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from apb_broker.storage.database import Database, Unit, patience
 from apb_broker.storage.errors import Unavailable
 from apb_broker.storage.sealing import Keyring
+from apb_broker.storage.tables import Allocation
 
 
 def pid(unit: Unit) -> int:
@@ -39,6 +40,15 @@ def test_connection_that_ends_within_a_unit_is_unavailable(database: Database, d
     """Then nobody knows what was done: the caller is told."""
     with pytest.raises(Unavailable), database.unit() as unit:
         end(database_url, pid(unit))
+        pid(unit)
+
+
+def test_connection_that_ends_before_rows_are_inserted_is_unavailable(database: Database, database_url: str) -> None:
+    """The insertion has its own way to the driver, and the same answer."""
+    with pytest.raises(Unavailable), database.unit() as unit:
+        end(database_url, pid(unit))
+        unit.insert(Allocation(host="a", port=1, instance_id="i1", name="client"))
+    with database.unit() as unit:
         pid(unit)
 
 
