@@ -57,7 +57,7 @@ def workers(broker: Broker, database_url: str, key_file: Path, tmp_path: Path) -
     found.end()
 
 
-def wait(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait(condition: Callable[[], object], seconds: float = 60) -> None:
     """Until the condition holds; fails when it does not in time."""
     give_up = time.monotonic() + seconds
     while not condition():
