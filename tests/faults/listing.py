@@ -13,14 +13,16 @@ from tests.faults import states
 # What lives and grows whatever instances there are: of PostgreSQL only its first process and its directory as a whole are looked at.
 NOT_LISTED = re.compile(
     r"^s/(postgres/(data|run|software-[^/]*)|logs)/|^s/host/(fence|supervisor/(supervisord\.log|logs))|^(journal|holds/|orders/|tmp/wgunicorn)"
+    r"|^tmp/apb-metrics-[^/]*/"
 )
+BY_CHANCE = re.compile(r"(?<=^tmp/apb-metrics-)[^/]*$")  # a server that was started again has another directory, and one only
 
 
 def of(site):
     """{what: sorted names}; tombstones of instances, which stay on purpose, are apart."""
     return {
         "processes": processes(site),
-        "files": sorted(name for path in site.base.rglob("*") if not NOT_LISTED.search(name := str(path.relative_to(site.base)))),
+        "files": files(site.base),
         "shared memory": sorted(path.name for path in site.namespace.shared_memory.glob("*") if not path.name.startswith("PostgreSQL.")),
         "units": sorted(path.name for path in Path("/etc/systemd/system").glob("*") if mentions(site, path)),
         "ports": listening(*map(int, site.ports.split("-"))),
@@ -31,6 +33,12 @@ def of(site):
         "roles": [str(row) for row in site.postgresql.sql("SELECT rolname FROM pg_roles ORDER BY 1")],
         "rows": rows(site),
     }
+
+
+def files(base):
+    """Files and directories, without those that are there whatever happens."""
+    names = [str(path.relative_to(base)) for path in base.rglob("*")]
+    return sorted(BY_CHANCE.sub("", name) for name in names if not NOT_LISTED.search(name))
 
 
 def processes(site):

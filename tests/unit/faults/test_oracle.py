@@ -75,3 +75,11 @@ def test_listings_tell_what_came_and_what_went():
     """A second process with the same command line is one more."""
     before, after = {"processes": ["redis", "web"]}, {"processes": ["redis", "redis"]}
     assert listing.unlike(before, after) == {"processes": {"came": ["redis"], "went": ["web"]}}
+
+
+def test_listing_of_files_counts_what_has_names_by_chance(tmp_path):
+    """A directory of counters that a killed server left is one too many; what is in it does not matter."""
+    for name in ("apb-metrics-a1", "apb-metrics-b2"):
+        (tmp_path / "tmp" / name).mkdir(parents=True)
+        (tmp_path / "tmp" / name / "lock").touch()
+    assert listing.files(tmp_path) == ["tmp", "tmp/apb-metrics-", "tmp/apb-metrics-"]
