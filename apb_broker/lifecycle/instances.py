@@ -132,7 +132,9 @@ def _metadata(instance: Instance) -> dict[str, Any]:
 
 
 def _with_health(metadata: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """How it is, among the attributes; since when, once it was looked at."""
+    """How it is, and since when, among the attributes, once it was looked at."""
+    if found["checked_at"] is None:
+        return metadata
     told = {"health": found["status"], "health_since": found["since"], "health_message": found["message"]}
     return {**metadata, "attributes": {**metadata["attributes"], **{name: text for name, text in told.items() if text}}}
 
