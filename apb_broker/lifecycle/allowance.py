@@ -14,6 +14,12 @@ def require_new(broker: Broker, unit: Unit, offer: Offer, request: Provision) ->
     _require(unit, offer, {"organization": request.organization, "space": request.space}, list(broker.catalog.quotas))
 
 
+def is_free(broker: Broker, offer: Offer, request: Provision) -> bool:
+    """Whether everybody may have it, however many there are."""
+    owners = {"organization": request.organization, "space": request.space}
+    return offer.visible_to is None and not _of(list(broker.catalog.quotas), offer, owners)
+
+
 def require_change(broker: Broker, unit: Unit, offer: Offer, instance: Instance) -> None:
     """Refuses that an instance changes to this plan; all instances together stay as many as they are. Raises Forbidden, QuotaReached.
 

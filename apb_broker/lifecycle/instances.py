@@ -12,6 +12,7 @@ from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.ownership import instance_of, owns
 from apb_broker.lifecycle.requests import Accepted, Caller, Deprovision, Provision, Update
 from apb_broker.storage.database import Unit
+from apb_broker.storage.drafts import Draft
 from apb_broker.storage.errors import DuplicateName, Taken
 from apb_broker.storage.tables import Instance, Operation
 
@@ -21,17 +22,18 @@ def provision(broker: Broker, request: Provision) -> Accepted:
 
     Order of checks and answers: OSB 2.17, "Provisioning". Raises Invalid, MaintenanceConflict, AsyncRequired, Conflict, Busy, NoCapacity.
 
-    Most ids are new, so it is inserted before anything is looked at: the database's keys refuse an id or a port that somebody has.
-    Then, and when the rules refuse it, what is there counts and is looked at under its lock.
+    Most ids are new, and most instances need nothing that is counted. Such a one is inserted before anything is looked at: the database's
+    keys refuse an id or a port that somebody has. Then what is there counts, and is looked at under its lock.
     """
     offer = broker.catalog.offer(request.service_id, request.plan_id)
     parameters = service.create_parameters(offer.plan, request.parameters)
     _require_maintenance(offer.plan, request.maintenance_version)
     if not request.accepts_incomplete:
         raise errors.AsyncRequired
-    placed = placement.guess(offer, service.needs(offer.plan, parameters))
-    with contextlib.suppress(Taken, DuplicateName, errors.Refused), broker.database.unit() as unit:
-        return _create(broker, unit, offer, request, parameters, placed)
+    placed, draft = placement.guess(offer, service.needs(offer.plan, parameters)), broker.database.draft()
+    if placed is not None and draft is not None and allowance.is_free(broker, offer, request):
+        with contextlib.suppress(Taken, DuplicateName):
+            return _create(broker, draft, offer, request, parameters, placed)
     with contextlib.suppress(Taken):
         return _provision_with_a_look(broker, offer, request, parameters)
     return _provision_with_a_look(broker, offer, request, parameters)  # a guess of somebody else's took the port that it held
@@ -44,7 +46,9 @@ def _provision_with_a_look(broker: Broker, offer: Offer, request: Provision, par
             instance = unit.instance(request.instance_id)
             if instance is not None:
                 return _again(broker, unit, instance, request, parameters)
-            return _create(broker, unit, offer, request, parameters)
+            allowance.require_new(broker, unit, offer, request)
+            placed = placement.choose(unit, offer, service.needs(offer.plan, parameters))
+            return _create(broker, unit, offer, request, parameters, placed)
     except DuplicateName as error:
         name, space = request.context.get("instance_name"), request.space
         raise errors.Conflict(f"an instance named '{name}' exists in space '{space}' already: choose another name") from error
@@ -140,11 +144,9 @@ def _with_health(metadata: dict[str, Any], found: dict[str, Any]) -> dict[str, A
 
 
 def _create(
-    broker: Broker, unit: Unit, offer: Offer, request: Provision, parameters: dict[str, Any], placed: placement.Placed | None = None
+    broker: Broker, unit: Unit | Draft, offer: Offer, request: Provision, parameters: dict[str, Any], placed: placement.Placed
 ) -> Accepted:
     plan = offer.plan
-    allowance.require_new(broker, unit, offer, request)
-    placed = placed or placement.choose(unit, offer, service.needs(plan, parameters))
     instance = Instance(
         id=request.instance_id,
         name=request.context.get("instance_name"),

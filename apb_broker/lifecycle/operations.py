@@ -14,6 +14,7 @@ from apb_broker.lifecycle.ownership import owns
 from apb_broker.lifecycle.requests import Caller
 from apb_broker.storage import queue
 from apb_broker.storage.database import Unit
+from apb_broker.storage.drafts import Draft
 from apb_broker.storage.errors import StorageError
 from apb_broker.storage.tables import Binding, Instance, Operation, Progress, Table
 
@@ -24,7 +25,7 @@ DESCRIPTION_LENGTH = 2000
 
 def accept(
     broker: Broker,
-    unit: Unit,
+    unit: Unit | Draft,
     kind: str,
     instance: Instance,
     caller: Caller,

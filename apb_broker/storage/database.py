@@ -18,7 +18,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
-from apb_broker.storage import errors, insertion, keys
+from apb_broker.storage import errors, insertion, keys, tables
+from apb_broker.storage.drafts import Draft
 from apb_broker.storage.sealing import Keyring
 from apb_broker.storage.tables import ACTIVE_STATES, Binding, Instance, Operation, Progress, Reservation, Table
 
@@ -56,6 +57,25 @@ _reserve = insert(Reservation.__table__)  # type: ignore[arg-type]
 RESERVE = _reserve.on_conflict_do_update(
     index_elements=["instance_id", "copy"], set_={name: _reserve.excluded[name] for name in ("place", "memory_gb")}
 )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the driver raises, in our words."""
+    try:
+        yield
+    except (psycopg.errors.UniqueViolation, sqlalchemy.exc.IntegrityError) as error:
+        raise _taken(error) from error
+    except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
+        raise errors.Taken("something else was decided at the same time") from error
+    except sqlalchemy.exc.TimeoutError as error:
+        raise errors.Unavailable("the database cannot be used now: all connections to it are in use") from error
+    except psycopg.OperationalError as error:
+        raise errors.Unavailable(f"the database cannot be used now: {type(error).__name__}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated or isinstance(error, sqlalchemy.exc.OperationalError):
+            raise errors.Unavailable(f"the database cannot be used now: {type(error.orig).__name__}") from error
+        raise
 
 
 def _taken(error: Exception) -> errors.StorageError:
@@ -113,6 +133,7 @@ class Database:
         sqlalchemy.event.listen(self.engine, "checkout", _require_open)
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.keyring = keyring
+        self._sealing: str | None = None  # the key that sealed last, as far as this process knows
 
     def reading(self) -> AbstractContextManager["Unit"]:
         """A unit that only looks: without a transaction around its statements, each of which sees what is committed then.
@@ -125,26 +146,30 @@ class Database:
         """One transaction: committed at the end of the block, rolled back by any exception. Raises Unavailable."""
         return self._unit(self.engine)
 
+    def draft(self) -> Draft | None:
+        """For rows that nothing has to be looked up for. None while it is not known which key seals: a unit finds out."""
+        label = self._sealing
+        return None if label is None else Draft(self.keyring, label, self._insert)
+
+    def _insert(self, rows: Sequence[Table], notify: str | None, label: str) -> None:
+        with _told(), self._reader.connect() as connection:
+            try:
+                insertion.insert(connection, rows, notify, label)
+            except psycopg.errors.SerializationFailure:
+                self._sealing = None
+                raise
+
     @contextmanager
     def _unit(self, engine: sqlalchemy.Engine) -> Iterator["Unit"]:
-        try:
-            with engine.begin() as connection:
-                unit = Unit(connection, keys.UnitKeys(connection, self.keyring, self.admit))
-                try:
-                    yield unit
-                    unit.flush()
-                finally:
-                    unit.close()
-        except (psycopg.errors.UniqueViolation, sqlalchemy.exc.IntegrityError) as error:
-            raise _taken(error) from error
-        except sqlalchemy.exc.TimeoutError as error:
-            raise errors.Unavailable("the database cannot be used now: all connections to it are in use") from error
-        except psycopg.OperationalError as error:
-            raise errors.Unavailable(f"the database cannot be used now: {type(error).__name__}") from error
-        except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error, sqlalchemy.exc.OperationalError):
-                raise errors.Unavailable(f"the database cannot be used now: {type(error.orig).__name__}") from error
-            raise
+        with _told(), engine.begin() as connection:
+            unit_keys = keys.UnitKeys(connection, self.keyring, self.admit)
+            unit = Unit(connection, unit_keys)
+            try:
+                yield unit
+                unit.flush()
+            finally:
+                unit.close()
+                self._sealing = unit_keys.found or self._sealing
 
     def admit(self) -> None:
         """Refuses a key file that does not fit what is sealed here (WrongKey), and registers the first key. Raises Unavailable."""
@@ -195,9 +220,7 @@ class Unit:
 
     def seal(self, row: Table, **values: Any) -> None:
         """Sets encrypted values of a row that is to be inserted, by their names; None stays None."""
-        for name, value in values.items():
-            column = getattr(type(row), name)
-            setattr(row, column.column, None if value is None else self._keys.seal(value, column.place_in(row)))
+        tables.seal(row, self._keys.seal, values)
 
     def flush(self) -> None:
         """Writes what was changed in rows now, so that what the database refuses is known here."""

@@ -32,6 +32,11 @@ class UnitKeys:
         self._label: str | None = None
 
     @property
+    def found(self) -> str | None:
+        """The key that seals, if it was asked for."""
+        return self._label
+
+    @property
     def label(self) -> str:
         """The key that seals. Raises Unavailable when this process has not got it."""
         if self._label is None:

@@ -4,6 +4,7 @@ Columns ending in `_sealed` are encrypted; rows offer their plain JSON through `
 which need the row to belong to a `Unit` (its session knows the keys).
 """
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -40,6 +41,13 @@ def _keyring(row: Any) -> Any:
     if session is None:
         raise RuntimeError(f"{type(row).__name__} is not part of a unit of work, so its sealed values cannot be used")
     return session.info["keyring"]
+
+
+def seal(row: Any, with_key: Callable[[Any, str], str], values: Mapping[str, Any]) -> None:
+    """Sets encrypted values of a row that belongs to no unit yet, by their names; None stays None."""
+    for name, value in values.items():
+        sealed = getattr(type(row), name)
+        setattr(row, sealed.column, None if value is None else with_key(value, sealed.place_in(row)))
 
 
 class Table(DeclarativeBase):

@@ -21,6 +21,17 @@ END
 $$
 """
 
+# For a statement that has sealed with that key: fails when another one seals, and else keeps it from being replaced, as above.
+REQUIRE_SEALING_KEY = """
+CREATE FUNCTION apb_require_sealing_key(expected text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF expected IS NOT NULL AND (SELECT label FROM apb_sealing_key()) IS DISTINCT FROM expected THEN
+        RAISE EXCEPTION 'another key seals now' USING ERRCODE = 'serialization_failure';
+    END IF;
+END
+$$
+"""
+
 
 def upgrade() -> None:
     """Expands the tables; what the previous release reads stays."""
@@ -43,3 +54,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "owner"),
     )
     op.execute(SEALING_KEY)
+    op.execute(REQUIRE_SEALING_KEY)
