@@ -133,7 +133,7 @@ class Database:
         sqlalchemy.event.listen(self.engine, "checkout", _require_open)
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.keyring = keyring
-        self._sealing: str | None = None  # the key that sealed last, as far as this process knows
+        self._sealing: keys.SealingKey | None = None  # the key that sealed last, as far as this process knows
 
     def reading(self) -> AbstractContextManager["Unit"]:
         """A unit that only looks: without a transaction around its statements, each of which sees what is committed then.
@@ -148,13 +148,13 @@ class Database:
 
     def draft(self) -> Draft | None:
         """For rows that nothing has to be looked up for. None while it is not known which key seals: a unit finds out."""
-        label = self._sealing
-        return None if label is None else Draft(self.keyring, label, self._insert)
+        key = self._sealing
+        return None if key is None else Draft(self.keyring, key, self._insert)
 
-    def _insert(self, rows: Sequence[Table], notify: str | None, label: str) -> None:
+    def _insert(self, rows: Sequence[Table], notify: str | None, key: keys.SealingKey) -> None:
         with _told(), self._reader.connect() as connection:
             try:
-                insertion.insert(connection, rows, notify, label)
+                insertion.insert(connection, rows, notify, key.canary)
             except psycopg.errors.SerializationFailure:
                 self._sealing = None
                 raise

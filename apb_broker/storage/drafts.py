@@ -8,22 +8,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from apb_broker.storage import tables
+from apb_broker.storage.keys import SealingKey
 from apb_broker.storage.sealing import Keyring
 from apb_broker.storage.tables import Table
 
-Insert = Callable[[Sequence[Table], str | None, str], None]
+Insert = Callable[[Sequence[Table], str | None, SealingKey], None]
 
 
 class Draft:
-    """Rows on their way. `label` is the key that is believed to seal."""
+    """Rows on their way. `key` is the one that is believed to seal."""
 
-    def __init__(self, keyring: Keyring, label: str, insert: Insert) -> None:
-        self._keyring, self._label, self._insert = keyring, label, insert
+    def __init__(self, keyring: Keyring, key: SealingKey, insert: Insert) -> None:
+        self._keyring, self._key, self._insert = keyring, key, insert
 
     def seal(self, row: Table, **values: Any) -> None:
         """Sets encrypted values of a row that is to be inserted, by their names; None stays None."""
-        tables.seal(row, lambda value, place: self._keyring.seal(value, place, self._label), values)
+        tables.seal(row, lambda value, place: self._keyring.seal(value, place, self._key.label), values)
 
     def insert(self, *rows: Table, notify: str | None = None) -> None:
         """Inserts all rows there are, and notifies who listens on that channel. Raises Taken, DuplicateName, Unavailable."""
-        self._insert(rows, notify, self._label)
+        self._insert(rows, notify, self._key)

@@ -21,10 +21,10 @@ encode = json.JSONEncoder(separators=(",", ":")).encode
 Shape = tuple[tuple[type[Table], tuple[str, ...]], ...]
 
 
-def insert(connection: Connection, rows: Sequence[Table], notify: str | None, label: str | None = None) -> None:
+def insert(connection: Connection, rows: Sequence[Table], notify: str | None, canary: str | None = None) -> None:
     """Inserts rows, and notifies that channel when the transaction commits. What a row does not set is the column's default.
 
-    References between the rows are checked when all are there. With a `label` it fails (SerializationFailure) when another key seals,
+    References between the rows are checked when all are there. With a `canary` it fails (SerializationFailure) when another key seals,
     and none other will before the end of the transaction. Raises the driver's errors.
     """
     values = [_values(row) for row in rows]
@@ -32,7 +32,7 @@ def insert(connection: Connection, rows: Sequence[Table], notify: str | None, la
     parameters = [value for found in values for value in found.values()]
     driver: Any = connection.connection.driver_connection
     with psycopg.RawCursor(driver) as cursor:
-        cursor.execute(statement, [notify, label, *parameters], prepare=True)
+        cursor.execute(statement, [notify, canary, *parameters], prepare=True)
 
 
 def persistent(rows: Sequence[Table]) -> list[Table]:
@@ -60,11 +60,11 @@ def _json_columns(table: type[Table]) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=256)
 def _statement(shape: Shape) -> str:
-    """One INSERT for each row, in one statement with the notification. $1 is the channel, $2 the key that sealed."""
+    """One INSERT for each row, in one statement with the notification. $1 is the channel, $2 the canary of the key that sealed."""
     number, inserts = 3, []
     for table, columns in shape:
         places = ", ".join(f"${number + offset}" for offset in range(len(columns)))
         names = ", ".join(f'"{column}"' for column in columns)
         inserts.append(f"row{number} AS (INSERT INTO {table.__tablename__} ({names}) VALUES ({places}))")  # noqa: S608 (our own names)
         number += len(columns)
-    return f"WITH {', '.join(inserts)} SELECT pg_notify($1::text, ''), apb_require_sealing_key($2)"
+    return f"WITH {', '.join(inserts)} SELECT CASE WHEN $1::text IS NOT NULL THEN pg_notify($1, '') END, apb_require_sealing_key($2)"

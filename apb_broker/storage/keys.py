@@ -6,6 +6,7 @@ and holds a lock until its end: once another key was chosen, nobody can commit a
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, select, text, update
@@ -24,24 +25,27 @@ SEALING_KEY = text("SELECT label, canary FROM apb_sealing_key()")
 LOCK = text("SELECT pg_advisory_xact_lock(:number)")
 
 
+@dataclass(frozen=True)
+class SealingKey:
+    """The key that seals, which this process has. Its canary says for certain which one is meant."""
+
+    label: str
+    canary: str
+
+
 class UnitKeys:
     """The keys as one unit uses them: what it seals is sealed with the key that seals now, and no other will before its end."""
 
     def __init__(self, connection: Connection, keyring: Keyring, admit: Callable[[], None]) -> None:
         self._connection, self._keyring, self._admit = connection, keyring, admit
-        self._label: str | None = None
-
-    @property
-    def found(self) -> str | None:
-        """The key that seals, if it was asked for."""
-        return self._label
+        self.found: SealingKey | None = None  # once it was asked for
 
     @property
     def label(self) -> str:
         """The key that seals. Raises Unavailable when this process has not got it."""
-        if self._label is None:
-            self._label = self._ask()
-        return self._label
+        if self.found is None:
+            self.found = self._ask()
+        return self.found.label
 
     def seal(self, value: Any, place: str) -> str:
         """A JSON value, sealed for `place`."""
@@ -55,7 +59,7 @@ class UnitKeys:
         """The same value, sealed with the key that seals now. Raises WrongKey."""
         return self._keyring.reseal(token, place, self.label)
 
-    def _ask(self) -> str:
+    def _ask(self) -> SealingKey:
         label, canary = self._connection.execute(SEALING_KEY).one()
         if label is None:  # the first value of this database
             self._admit()
@@ -64,7 +68,7 @@ class UnitKeys:
             raise errors.Unavailable(f"key '{label}' seals, which the key file of this process lacks")
         if not self._keyring.fits(canary, place_of(label)):
             raise errors.Unavailable(f"key '{label}' seals, and the key file of this process holds another one of that name")
-        return str(label)
+        return SealingKey(label, canary)
 
 
 def place_of(label: str) -> str:

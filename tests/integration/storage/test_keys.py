@@ -4,6 +4,7 @@ import base64
 import os
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,32 @@ def test_key_that_values_are_sealed_with_is_missed(with_keys: Open) -> None:
     lacking.admit()
     with pytest.raises(errors.WrongKey, match=r"lacks key 'k2' of this database \(it is the one that seals\)"):
         with_keys(first).admit()
+
+
+def test_draft_that_another_key_has_sealed_is_refused(with_keys: Open) -> None:
+    """A process remembers which key sealed last; the statement that inserts asks whether it still does, and writes nothing if not."""
+    first, second = line("k1"), line("k2")
+    here, elsewhere = with_keys(first, second), with_keys(first, second)
+    assert here.draft() is None
+    keep(elsewhere, "a")
+    with here.unit() as unit:
+        keys.register(unit.session, here.keyring, "k1")
+        unit.seal(tables.Operation(id="b"), request="b")
+    draft = here.draft()
+    assert draft is not None
+    row = tables.Operation(id="c", kind="bind", instance_id="i", requested_by="ann", state="queued", deadline_at=datetime.now(UTC))
+    draft.seal(row, request="c")
+    with elsewhere.unit() as unit:
+        keys.register(unit.session, elsewhere.keyring, "k1")
+        assert keys.choose(unit.session, "k1", timeout_seconds=1)
+    with pytest.raises(errors.Taken):
+        draft.insert(row)
+    assert here.draft() is None
+    with here.unit() as unit:
+        assert unit.operation("c") is None
+        unit.seal(row, request="c")
+        unit.insert(row)
+    assert kept(here, "c") == ("k1", "c")
 
 
 def test_values_of_an_earlier_release_say_which_key_it_was(with_keys: Open, database: Database) -> None:

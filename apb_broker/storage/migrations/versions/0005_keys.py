@@ -23,9 +23,9 @@ $$
 
 # For a statement that has sealed with that key: fails when another one seals, and else keeps it from being replaced, as above.
 REQUIRE_SEALING_KEY = """
-CREATE FUNCTION apb_require_sealing_key(expected text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+CREATE FUNCTION apb_require_sealing_key(expected_canary text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    IF expected IS NOT NULL AND (SELECT label FROM apb_sealing_key()) IS DISTINCT FROM expected THEN
+    IF expected_canary IS NOT NULL AND (SELECT canary FROM apb_sealing_key()) IS DISTINCT FROM expected_canary THEN
         RAISE EXCEPTION 'another key seals now' USING ERRCODE = 'serialization_failure';
     END IF;
 END
