@@ -44,5 +44,5 @@ def _roles(rows: list, ours: re.Pattern, username: re.Pattern) -> Iterator[dict]
 
 
 def _thing(kind: str, name: str, database: str, **more: str) -> dict:
-    service, _, digits = database.rpartition("_")
+    service, digits = database.rsplit("_", 1)
     return {"kind": kind, "name": name, "slug": f"{service.replace('_', '-')}-{digits}", "detail": "", **more}
