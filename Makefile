@@ -74,7 +74,7 @@ test-long: test-prepare  ## the suites with what `make test` leaves out: the sam
 fuzz: venv  ## requests of all kinds to the broker: 20,000, or n=100000; s=SEED for others (tests send 2,000)
 	APB_FUZZ_REQUESTS=$(or $(n),20000) $(if $(s),APB_FUZZ_SEED=$(s)) $(RUN)pytest -q tests/fuzz --numprocesses 2 --dist loadfile
 
-test-faults: venv  ## kill, stop, cut and fill whatever apb needs: 300 faults, or n=1000; s=SEED for others (tests do 24)
+test-faults: venv  ## kill, stop, cut and fill whatever apb needs: 300 faults, or n=1000; s=SEED for others (tests do 12)
 	@$(RUN)python -m tests.faults.suite $(or $(n),300) $(s)
 
 sanity: venv  ## ansible-test sanity over a copy of the collection

@@ -92,9 +92,9 @@ def encode_assignment(assignment: Assignment) -> bytes:
 
 
 def decode_assignment(line: bytes) -> Assignment:
-    """The reverse of encode_assignment."""
+    """The reverse of encode_assignment. Where a new release was installed below a worker that runs, it may lack what is new."""
     data = json.loads(line)
-    fields = {**data["job"], "secrets": tuple(data["job"]["secrets"]), "limits": Limits(**data["job"]["limits"])}
+    fields = {**data["job"], "secrets": tuple(data["job"]["secrets"]), "limits": Limits(**data["job"].get("limits", {}))}
     return Assignment(Job(**fields), data["parent_pid"], data["run_root"])
 
 
@@ -104,6 +104,8 @@ def encode_message(message: Progress | Outcome) -> bytes:
         data = {"type": "progress", "text": message.text, "host": message.host, "at": message.at.isoformat()}
     else:
         data = {"type": "outcome", **dataclasses.asdict(message)}
+        if not message.halted:
+            del data["halted"]  # a worker of the previous release does not know it
     return json.dumps(data).encode() + b"\n"
 
 

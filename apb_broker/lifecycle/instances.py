@@ -201,7 +201,7 @@ def _update(broker: Broker, request: Update) -> Accepted:
         is_change = (plan, desired) != (service.plan_from_snapshot(instance.plan_snapshot), instance.parameters)
         if is_change and not request.accepts_incomplete:
             raise errors.AsyncRequired
-        active = next(iter(unit.active_operations(instance.id)), None)
+        active = operations.active_on_instance(unit, instance.id) or next(iter(unit.active_operations(instance.id)), None)
         if active is not None and active.kind == "update":
             return _update_again(instance, active, plan, desired)
         if active is not None:

@@ -6,8 +6,11 @@ The points come from a seed, which is printed; APB_SEED sets it.
 import random
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.faults.killed_plays import Point
-from tests.faults.test_killed_actions import SEED, redis_on_host, unlike
+from tests.faults.states import unlike
+from tests.faults.test_killed_actions import SEED, redis_on_host
 
 ACTIONS = ("stop", "restore")
 POINTS = 3
@@ -47,6 +50,7 @@ def killed(subject, shares, states, times):
         assert unlike(states[action], subject.state()) == {}, told
 
 
+@pytest.mark.long
 def test_stop_and_restore_end_the_same_when_killed_and_run_again():
     """No server after a stop, whatever is left of its accounts; after a restore the data, and no account of a binding."""
     print(f"APB_SEED={SEED}")

@@ -226,4 +226,4 @@ def _check_outputs(machine: Machine, instances: int) -> None:
         assert len(done.stdout.splitlines()) == rows + 1
 
 
-EVENTS = {"request", "refused", "worker started", "operation claimed", "progress", "operation run"}
+EVENTS = {"request", "refused", "worker started", "operation claimed", "progress", "operation run", "health changed"}

@@ -77,7 +77,9 @@ class Site:
         with contextlib.suppress(AssertionError):
             wait(lambda: self.states() == before, 20)
         for host in self.hosts:
-            assert host.state() == before[host.name], f"something is left on {host.name}"
+            found = host.state()
+            left = {name: found[name] for name in found if found[name] != before[host.name][name]}
+            assert not left, f"{host.name} is not as it was: {left}"
 
     def host_of(self, broker: Broker, instance_id: str) -> Host:
         """Where an instance was placed."""

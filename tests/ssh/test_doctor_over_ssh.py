@@ -24,6 +24,7 @@ def run(far: Broker) -> None:
     assert operations.finish(far, work.operation_id, work.epoch, Result("succeeded", outcome.published))
 
 
+@pytest.mark.long
 def test_doctor_finds_and_removes_what_is_left_on_a_remote_host(
     site: Site, far: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ def keeping(broker: Broker) -> Broker:
     return dataclasses.replace(broker, catalog=dataclasses.replace(broker.catalog, offers=offers))
 
 
+@pytest.mark.long
 def test_kept_redis_is_stopped_restored_and_purged_on_its_host(site: Site, far: Broker) -> None:
     """Accounts are removed from here, the server is stopped there; it comes back with its data and without the accounts."""
     far = keeping(far)

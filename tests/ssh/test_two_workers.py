@@ -139,6 +139,7 @@ def test_worker_that_is_lost_in_mid_task_is_followed_by_that_of_another_machine(
     work.give_back()
 
 
+@pytest.mark.long
 def test_worker_that_is_cut_off_from_the_hosts_gives_way_to_one_that_is_not(fleet: Fleet, shared: Broker) -> None:
     """It notices by itself, says so in the operation's log, and the operation ends on the machine that has a way."""
     lost, other = fleet.machines

@@ -28,6 +28,16 @@ def test_deprovision_halts_a_running_update(broker: Broker) -> None:
         assert unit.instance("i1") is None
 
 
+def test_update_that_is_being_halted_is_not_accepted_again(broker: Broker) -> None:
+    """Sent once more, it is no re-send of what goes on: the instance is being removed."""
+    scenarios.ready(broker, "i1")
+    scenarios.update(broker, parameters={"memory": 2})
+    scenarios.claim(broker)
+    scenarios.deprovision(broker)
+    with pytest.raises(errors.Busy, match="deprovision"):
+        scenarios.update(broker, parameters={"memory": 2})
+
+
 def test_deprovision_waits_for_every_binding_that_is_made(broker: Broker) -> None:
     """Several run side by side; the removal is begun after the last of them, one that succeeded all the same included."""
     scenarios.ready(broker, "i1")

@@ -1,5 +1,6 @@
 """Jobs and messages survive their way through a pipe, and impossible jobs are refused before it."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,14 @@ def test_assignment_survives_the_pipe():
     line = jobs.encode_assignment(assignment)
     assert line.count(b"\n") == 1
     assert jobs.decode_assignment(line) == assignment
+
+
+def test_supervisor_and_worker_of_two_releases_understand_each_other():
+    """A new release is installed while an old worker runs: its supervisors are the new ones, its jobs lack what is new."""
+    asked = json.loads(jobs.encode_assignment(jobs.Assignment(job(), 7, None)))
+    del asked["job"]["limits"]
+    assert jobs.decode_assignment(json.dumps(asked).encode()).job == job()
+    assert "halted" not in json.loads(jobs.encode_message(jobs.Outcome("succeeded")))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def dealt(seed, journeys):
 
 
 def test_plan_of_one_round_has_each_kind():
-    """The short form of the suite, whatever its seed."""
+    """Whatever the seed."""
     for seed in range(20):
         found = dealt(seed, len(ROUND))
         assert len(found) == 24
