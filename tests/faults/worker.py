@@ -72,8 +72,9 @@ def arm(journal):
         older = journal.older_supervisors(work)
         worker_start(self, work)
         if work.operation_id in self._running:
-            # What lives now lives beside this run, whose supervisor has just been started.
-            journal.note("started", work, supervisor=self._running[work.operation_id].run.pid, overlapping=alive_of(older))
+            # What lives now lives beside this run, whose supervisor has just been started. A supervisor alone has no run any more.
+            overlapping = {of: pids for of, pids in alive_of(older).items() if set(pids) - {of}}
+            journal.note("started", work, supervisor=self._running[work.operation_id].run.pid, overlapping=overlapping)
             journal.hold("started", work)
 
     def read(self, running):

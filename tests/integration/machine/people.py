@@ -1,5 +1,6 @@
 """Who runs a test's programs: the user of the tests, and an ordinary user when that is root; and what they left running."""
 
+import contextlib
 import os
 import pwd
 import signal
@@ -74,7 +75,8 @@ def ordinary():
 def end_all_below(path):
     """Kills what a test left."""
     for pid in pids_below(path):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def pids_below(path):

@@ -185,6 +185,7 @@ def test_reload_keeps_to_the_old_configuration_when_the_new_one_cannot_be_used(
     server.stop()
 
 
+@pytest.mark.long
 def test_stop_answers_whoever_has_connected_and_refuses_others_at_once(server: Server) -> None:
     """Also those whom no process had taken yet, while a slow request is still being read; a load balancer goes elsewhere then."""
     server.start()
