@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from apb_broker.lifecycle import operations
+from apb_broker.lifecycle import health, operations
 from apb_broker.worker import loop, main
 from tests.faults.remains import alive_of
 
@@ -67,14 +67,16 @@ def arm(journal):
     worker_start, worker_read, finish = loop.Worker._start, loop.Worker._read, operations.finish
 
     def start(self, work):
+        if work.kind == health.VERIFY:  # a look is no operation, and may go on beside one until it is halted
+            worker_start(self, work)
+            return
         journal.note("claimed", work)
         journal.hold("claimed", work)
         older = journal.older_supervisors(work)
         worker_start(self, work)
         if work.operation_id in self._running:
-            # What lives now lives beside this run, whose supervisor has just been started. A supervisor alone has no run any more.
-            overlapping = {of: pids for of, pids in alive_of(older).items() if set(pids) - {of}}
-            journal.note("started", work, supervisor=self._running[work.operation_id].run.pid, overlapping=overlapping)
+            # What lives now lives beside this run, whose supervisor has just been started.
+            journal.note("started", work, supervisor=self._running[work.operation_id].run.pid, overlapping=alive_of(older))
             journal.hold("started", work)
 
     def read(self, running):
