@@ -2,7 +2,6 @@
 tell a dead one and remove it.
 """
 
-import fcntl
 import os
 import shutil
 import signal
@@ -12,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from apb_broker import locked_directory
 from apb_broker.execution import processes
 
 PREFIX = "apb-run-"
-_LOCK = "lock"
 _LEAST_ROOM_BYTES = 64 * 1024
-_UNLOCKED_SECONDS = 60.0  # between mkdir and lock; a directory without a lock that is older was given up half made
 
 
 @dataclass(frozen=True)
@@ -43,18 +41,10 @@ def create(run_root: Path | None) -> RunDirectory:
     for root in _roots(run_root):
         try:
             path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=root))
-            return RunDirectory(path, _lock(path))
+            return RunDirectory(path, locked_directory.lock(path))
         except OSError:
             continue
     raise OSError("no place for a private directory: neither /dev/shm nor any other temporary directory is writable")
-
-
-def _lock(path: Path) -> int:
-    """Locked under another name first: a lock file that nobody holds means that its owner is dead."""
-    lock = os.open(path / "new-lock", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    (path / "new-lock").rename(path / _LOCK)
-    return lock
 
 
 def _roots(run_root: Path | None) -> Iterator[Path]:
@@ -78,26 +68,7 @@ def sweep(run_root: Path | None) -> None:
 
 def dead(run_root: Path | None) -> list[Path]:
     """This user's directories whose supervisor is dead."""
-    return [path for root in dict.fromkeys(_roots(run_root)) for path in root.glob(f"{PREFIX}*") if _is_dead(path)]
-
-
-def _is_dead(path: Path) -> bool:
-    try:
-        status = path.lstat()
-        if status.st_uid != os.getuid() or not path.is_dir() or path.is_symlink():
-            return False
-        lock = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return path.exists() and time.time() - status.st_mtime > _UNLOCKED_SECONDS
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(lock)
-    return True
+    return [path for root in dict.fromkeys(_roots(run_root)) for path in root.glob(f"{PREFIX}*") if locked_directory.is_dead(path)]
 
 
 def _remove(path: Path) -> None:
