@@ -43,7 +43,7 @@ class Moment:
 
     def run(self):
         """The processes of the last run, from its supervisor down: supervisor, runner, playbook and all below, where they are."""
-        supervisors = self.site.journal.supervisors(self.operation)
+        supervisors = list(self.site.journal.supervisors(self.operation))
         found = [process(supervisors[-1])] if supervisors else []
         for _ in range(2):
             with contextlib.suppress(psutil.NoSuchProcess, StopIteration):
