@@ -171,15 +171,14 @@ class ControlPlane:
         return (self.directory / f"{name}.log").read_text(errors="replace")[-2000:]
 
     def stop(self) -> None:
-        """Ends all parts, the last one first."""
+        """Ends all parts, one after the other: the API server does not end well without its etcd."""
         for process in reversed(self._processes.values()):
             process.terminate()
-        for process in reversed(self._processes.values()):
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 process.wait(STOP_SECONDS)
-                continue
-            process.kill()
-            process.wait()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         self._processes.clear()
         shutil.rmtree(self.directory, ignore_errors=True)
 
