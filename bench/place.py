@@ -102,12 +102,8 @@ class Place:
         return started
 
     def wait(self, condition: Callable[[], object], seconds: float, what: str) -> None:
-        """Until it holds. Raises RuntimeError when it does not in time."""
-        give_up = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > give_up:
-                raise RuntimeError(f"{what} did not come within {seconds:g} s: {self.last_words()}")
-            time.sleep(0.02)
+        """Until it holds. Raises RuntimeError, with the last words of the processes, when it does not in time."""
+        wait(condition, seconds, what, self.last_words)
 
     def last_words(self) -> str:
         """The end of what its processes said."""
@@ -150,11 +146,33 @@ class Place:
                 subprocess.run(["userdel", pwd.getpwuid(path.stat().st_uid).pw_name], capture_output=True, check=False)
 
 
+def wait(condition: Callable[[], object], seconds: float, what: str, last_words: Callable[[], str] = str) -> None:
+    """Until it holds. Raises RuntimeError when it does not in time."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > give_up:
+            raise RuntimeError(f"{what} did not come within {seconds:g} s: {last_words()}")
+        time.sleep(0.02)
+
+
 def free_port() -> int:
     """A port nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_range(size: int, number: int = 0) -> str:
+    """A range of ports on which nobody listens now, below those that the kernel gives to clients; each number has another one."""
+    first = 20000 + 1000 * number
+    while any(_is_open(port) for port in range(first, first + size)):
+        first += size
+    return f"{first}-{first + size - 1}"
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import psutil
 
+SUPERVISOR = "apb_broker.execution.supervisor"
+
 
 def trees(roots: Iterable[int]) -> Iterator[psutil.Process]:
     """These processes and all below them."""
@@ -39,4 +41,14 @@ def memory_mb(roots: Iterable[int], kind: Callable[[psutil.Process], str | None]
                 figures["pss"] += memory.pss / 2**20
                 figures["rss"] += memory.rss / 2**20
                 figures["processes"] += 1
+    return found
+
+
+def runs(roots: Iterable[int]) -> list[int]:
+    """The runs' supervisors below these processes: none is left when what a run used is told."""
+    found = []
+    for process in trees(roots):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if SUPERVISOR in process.cmdline():
+                found.append(process.pid)
     return found
