@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -56,13 +57,22 @@ class Broker:
         answer = self._http.request(method, _path(action, instance, binding), params=query, **document)  # type: ignore[arg-type]
         return str(answer.raise_for_status().json()["operation"])
 
-    def await_end(self, action: str, operation: str, instance: str, binding: str = "", *, poll_seconds: float = POLL_SECONDS) -> None:
-        """Polls until it has ended. Raises RuntimeError when it did not succeed."""
+    def await_end(
+        self,
+        action: str,
+        operation: str,
+        instance: str,
+        binding: str = "",
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        unless: Callable[[], bool] = bool,
+    ) -> None:
+        """Polls until it has ended, or `unless` says that nobody waits for it any more. Raises RuntimeError when it did not succeed."""
         give_up = time.monotonic() + LONGEST_SECONDS
         path = f"{_path(action, instance, binding)}/last_operation"
         while True:
             found = self._http.get(path, params={"operation": operation}).raise_for_status().json()
-            if found["state"] == "succeeded":
+            if found["state"] == "succeeded" or unless():
                 return
             if found["state"] != "in progress" or time.monotonic() > give_up:
                 raise RuntimeError(f"{action} is {found['state']}: {found.get('description')}")

@@ -26,16 +26,16 @@ from bench import processes
 
 START_SECONDS = 60
 STOP_SECONDS = 90
+REST_SECONDS = 10
 LIVEZ = "/livez"
 
 
 class Place:
-    """One state directory and the processes that run on it. Its PostgreSQL is its own, unless it is made with the URL of a database."""
+    """One state directory with a PostgreSQL, and the processes that run on it."""
 
-    def __init__(self, root: Path, database_url: str | None = None) -> None:
+    def __init__(self, root: Path) -> None:
         self.state = StateDirectory(root)
         (root / "lock").touch(mode=0o600)  # marks the directory as ours
-        self._database_url = database_url
         self._log = (root / "processes.log").open("ab")
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -44,11 +44,7 @@ class Place:
         self.state.create()
         configuration.first_configuration(self.state, listen=f"127.0.0.1:{free_port()}", ports=ports)
         self.configure(**changes)
-        if self._database_url is None:
-            self.state.embedded().start()
-        else:
-            self.state.keep_database_url(self._database_url)
-        migrate(self.url)
+        migrate(self.state.embedded().start())
 
     def configure(self, **changes: Any) -> None:
         """Changes the top level of apb.yml; `settings` are added to those that there are."""
@@ -64,7 +60,7 @@ class Place:
     @property
     def url(self) -> str:
         """Of its database."""
-        return self._database_url or self.state.embedded().url
+        return self.state.embedded().url
 
     def sql(self, statements: str, *values: Any) -> list[tuple[Any, ...]]:
         """Statements of ours on the broker's database; the rows of the last one."""
@@ -95,10 +91,11 @@ class Place:
         return process
 
     def work(self, count: int = 1) -> "list[subprocess.Popen[bytes]]":
-        """That many workers, until they are heard of."""
+        """That many workers, until they are heard of and have loaded what they load."""
         self.sql("TRUNCATE workers")
         started = [self.start("apb_cli.main", "worker") for _ in range(count)]
         self.wait(lambda: self.sql("SELECT count(*) FROM workers") == [(count,)], START_SECONDS, f"the start of {count} workers")
+        processes.await_rest([process.pid for process in started], REST_SECONDS)
         return started
 
     def wait(self, condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -111,7 +108,7 @@ class Place:
 
     def roots(self) -> list[int]:
         """The processes that were started here and live, and the PostgreSQL."""
-        database = None if self._database_url else self.state.embedded().pid()
+        database = self.state.embedded().pid()
         return [*(process.pid for process in self._processes if process.poll() is None), *([database] if database else [])]
 
     def cpu_seconds(self) -> float:
@@ -131,8 +128,7 @@ class Place:
         self.end(list(self._processes))
         self._log.close()
         self._end_instances()
-        if self._database_url is None:
-            self.state.embedded().stop()
+        self.state.embedded().stop()
 
     def _end_instances(self) -> None:
         """What a measurement that was interrupted has left: supervisord with its servers, and their users."""
@@ -187,10 +183,10 @@ def directory() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def place(database_url: str | None = None) -> Iterator[Place]:
+def place() -> Iterator[Place]:
     """A place that nothing is left of."""
     with directory() as root:
-        made = Place(root, database_url)
+        made = Place(root)
         try:
             yield made
         finally:

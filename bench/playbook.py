@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from bench import place
 
 CALLER = Caller("admin", "bench")
 PUBLISHED = "apb_published"
+Watch = Callable[[int], None]
+"""Called with the process when it has begun; returns when that has ended, or before."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Ran:
     wall: float
     cpu: float
     published: dict[str, Any]
+
+
+def ignore(_pid: int) -> None:
+    """Nobody watches."""
 
 
 class Bare:
@@ -54,13 +61,22 @@ class Bare:
         """Gives the connections back."""
         self._broker.database.close()
 
-    def carry_out(self, action: str, ids: dict[str, str], instance: str, binding: str = "", **body: Any) -> Ran:
+    def carry_out(
+        self,
+        action: str,
+        ids: dict[str, str],
+        instance: str,
+        binding: str = "",
+        *,
+        parameters: dict[str, Any] | None = None,
+        watch: Watch = ignore,
+    ) -> Ran:
         """Has it accepted, runs its playbook, and keeps what came of it. Raises RuntimeError when it fails."""
-        self._accept(action, ids, instance, binding, body.get("parameters", {}))
+        self._accept(action, ids, instance, binding, parameters or {})
         work = operations.claim(self._broker, "bench")
         if work is None:
             raise RuntimeError(f"{action} was accepted and cannot be claimed")
-        ran = run(jobs.build(self._broker, work))
+        ran = run(jobs.build(self._broker, work), watch)
         operations.finish(self._broker, work.operation_id, work.epoch, Result("succeeded", ran.published))
         return ran
 
@@ -77,13 +93,14 @@ class Bare:
                 instances.deprovision(self._broker, Deprovision(CALLER, instance, accepts_incomplete=True))
 
 
-def run(job: Job) -> Ran:
+def run(job: Job, watch: Watch = ignore) -> Ran:
     """The job's playbook by itself."""
     with tempfile.TemporaryDirectory(prefix="apb-bench-run-", dir="/dev/shm") as name:
         command, ours = prepared(job, Path(name))
         with tempfile.TemporaryFile("w+") as output:
             began = time.perf_counter()
             process = subprocess.Popen(command, env=ours, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            watch(process.pid)
             _, status, used = os.wait4(process.pid, 0)  # with all that it has waited for itself
             wall = time.perf_counter() - began
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,11 +1,13 @@
 """What processes use: processor time with that of all they ever started, and memory by what they are."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import psutil
 
-SUPERVISOR = "apb_broker.execution.supervisor"
+SUPERVISOR, WARM = "apb_broker.execution.supervisor", "apb_broker.execution.warm.zygote"
+REST_SECONDS, REST_CPU = 0.4, 0.05
 
 
 def trees(roots: Iterable[int]) -> Iterator[psutil.Process]:
@@ -49,6 +51,18 @@ def runs(roots: Iterable[int]) -> list[int]:
     found = []
     for process in trees(roots):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            if SUPERVISOR in process.cmdline():
+            if SUPERVISOR in " ".join(process.cmdline()):
                 found.append(process.pid)
     return found
+
+
+def await_rest(roots: Iterable[int], longest_seconds: float) -> None:
+    """Until these processes do next to nothing: what they load after their start is loaded, or so much time is over."""
+    give_up, roots = time.monotonic() + longest_seconds, list(roots)
+    before = cpu_seconds(roots)
+    while time.monotonic() < give_up:
+        time.sleep(REST_SECONDS)
+        now = cpu_seconds(roots)
+        if now - before < REST_CPU:
+            return
+        before = now

@@ -18,10 +18,10 @@ EXECUTORS = tuple(name for name in executors.NAMES if name != "scripted")
 Report = dict[str, Any]
 
 
-def parser(name: str, doc: str | None, *, rounds: int) -> argparse.ArgumentParser:
+def parser(name: str, doc: str | None, *, rounds: int, warms_up: bool = True) -> argparse.ArgumentParser:
     """The options that all have."""
     made = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=(doc or "").splitlines()[0])
-    made.add_argument("--rounds", type=int, default=rounds, help="that count; one before them warms up")
+    made.add_argument("--rounds", type=int, default=rounds, help="that count; one before them warms up" if warms_up else "of all turns")
     made.add_argument("--json", type=Path, help="write the report there instead of to stdout")
     return made
 
