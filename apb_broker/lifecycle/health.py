@@ -146,7 +146,11 @@ def _some(seconds: float) -> timedelta:
 
 def view(unit: Unit, instance_id: str) -> dict[str, Any]:
     """How an instance is, plain JSON; times are ISO 8601, None before the first look."""
-    row = health.find(unit, instance_id)
+    return shown(health.find(unit, instance_id))
+
+
+def shown(row: Health | None) -> dict[str, Any]:
+    """The same, where its row was looked up already."""
     if row is None or row.checked_at is None:
         return {"status": "unknown", "message": "", "drift": [], "since": None, "checked_at": None, "repairs": 0, "next_repair_at": None}
     return {

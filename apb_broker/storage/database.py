@@ -236,14 +236,9 @@ class Unit:
         """The instance of that id."""
         return self.session.get(Instance, instance_id)
 
-    def instances(self, *, name: str | None = None, space: str | None = None) -> Sequence[Instance]:
-        """All instances, oldest first, or those of a name and space."""
-        query = select(Instance).order_by(Instance.created_at, Instance.id)
-        if name is not None:
-            query = query.where(Instance.name == name)
-        if space is not None:
-            query = query.where(Instance.space == space)
-        return self.session.scalars(query).all()
+    def instances(self) -> Sequence[Instance]:
+        """All instances, oldest first."""
+        return self.session.scalars(select(Instance).order_by(Instance.created_at, Instance.id)).all()
 
     def binding(self, instance_id: str, binding_id: str) -> Binding | None:
         """The binding of that id on that instance."""
@@ -314,26 +309,21 @@ class Unit:
     def last_operation(self, instance_id: str, binding_id: str | None = None, *, asked_for: bool = False) -> Operation | None:
         """The newest operation on the instance itself, or on one binding of it; of those that platforms know, if only these count."""
         kinds = Operation.kind != "repair" if asked_for else sqlalchemy.true()
-        return self.session.scalars(
-            select(Operation)
-            .where(Operation.instance_id == instance_id, Operation.binding_id.is_not_distinct_from(binding_id), kinds)
-            .order_by(Operation.sequence.desc())
-            .limit(1)
-        ).first()
+        subject = Operation.binding_id.is_(None) if binding_id is None else Operation.binding_id == binding_id
+        return self._newest(Operation.instance_id == instance_id, subject, kinds)
 
     def last_begun(self, instance_id: str, kind: str) -> Operation | None:
         """The newest operation of that kind on the instance that a worker has begun."""
-        return self.session.scalars(
-            select(Operation)
-            .where(
-                Operation.instance_id == instance_id,
-                Operation.binding_id.is_(None),
-                Operation.kind == kind,
-                Operation.started_at.is_not(None),
-            )
-            .order_by(Operation.sequence.desc())
-            .limit(1)
-        ).first()
+        begun = Operation.started_at.is_not(None)
+        return self._newest(Operation.instance_id == instance_id, Operation.binding_id.is_(None), Operation.kind == kind, begun)
+
+    def _newest(self, *which: sqlalchemy.ColumnElement[bool]) -> Operation | None:
+        """Of operations on one subject: the first in the index of them, read backwards.
+
+        The subject is part of the order, though it is the same in all: an order by age alone would be looked for among all operations.
+        """
+        newest_first = (Operation.binding_id.desc(), Operation.sequence.desc())
+        return self.session.scalars(select(Operation).where(*which).order_by(*newest_first).limit(1)).first()
 
     def progress(self, operation_id: str, *, after: int = 0) -> Sequence[Progress]:
         """The lines of an operation's log with a sequence number above `after`."""
