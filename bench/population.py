@@ -67,7 +67,7 @@ INSERT INTO health (instance_id, status, checked_at, due_at)
 SELECT id, CASE WHEN random() < 0.01 THEN 'failing' ELSE 'ok' END, now(), now() + interval '10 minutes' * (0.1 + random())
 FROM instances WHERE requested_by = 'bench' AND state = 'ready';
 INSERT INTO bindings (instance_id, id, name, requested_by, context, state, username, password_sealed, credentials_sealed)
-SELECT instances.id, 'binding-' || k, 'binding', 'bench', '{}', 'ready', 'b' || md5(instances.id || k), repeat('x', 80), repeat('x', 300)
+SELECT instances.id, 'binding-' || k, 'binding', 'bench', '{}', 'ready', 'b' || md5(instances.id || k), instances.secrets_sealed, instances.secrets_sealed
 FROM instances, generate_series(1, 2) AS series(k) WHERE instances.requested_by = 'bench';
 """
 ENDED = """
@@ -118,8 +118,9 @@ def fill(here: place.Place, number: int) -> None:
         counts = {"alone": min(ALONE, number), "hosts": HOSTS}
         values = [CHANGED[name] % counts if name in CHANGED else f"example.{name}" for name in columns]
         here.sql(INSTANCES.format(columns=", ".join(columns), values=", ".join(values), number=number, alone=counts["alone"]))
+    here.sql("DELETE FROM instances WHERE id LIKE 'example-%'")
+    if number:
         here.sql(BELONGINGS)
         busy_operations = min(number, BUSY_OPERATIONS)
         here.sql(ENDED % {"busy": f"'{BUSY}'", "busy_operations": busy_operations, "operations": OPERATIONS})
-    here.sql("DELETE FROM instances WHERE id LIKE 'example-%'")
     here.sql("VACUUM ANALYZE")
