@@ -38,7 +38,10 @@ class Change:
 
 
 def enroll(broker: Broker) -> None:
-    """New instances are looked at from now on, each at some time of its own."""
+    """Has all instances looked at that are ready and that nobody looks at: those of before there were looks, or while they were off.
+
+    A new one is enrolled when it becomes ready (`lifecycle.outcomes`).
+    """
     if broker.settings.verify_every_seconds:
         with broker.database.unit() as unit:
             health.enroll(unit, within_seconds=broker.settings.verify_every_seconds)
