@@ -35,6 +35,10 @@ class Broker:
         self.headers = {"Authorization": f"Basic {credentials}", "X-Broker-API-Version": "2.17"}
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=self.headers, timeout=60, trust_env=False)
 
+    def close(self) -> None:
+        """Gives the connection back."""
+        self._http.close()
+
     def catalog(self) -> bytes:
         """The body of its catalog."""
         return self._http.get("/v2/catalog").raise_for_status().content

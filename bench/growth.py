@@ -30,6 +30,8 @@ TARGETED = ("catalog", "last_operation", "accept")
 CONNECTIONS = 2
 REPEATED = 20  # how often what is asked in this process is asked in one turn
 CALLER = Caller("admin", "bench")
+TABLES = ("instances", "bindings", "operations", "progress", "audit", "health", "allocations", "reservations")
+BYTES = "SELECT pg_database_size(current_database())"
 EMPTY = """
 DELETE FROM operations WHERE requested_by = 'admin' OR instance_id LIKE 'mine-%';
 DELETE FROM instances WHERE requested_by = 'admin' OR id LIKE 'mine-%';
@@ -44,7 +46,7 @@ class Installation:
         here.fill(population.PORTS, settings={"verify_every_seconds": 600})
         population.configure(here)
         loaded = config.load(here.state.config_file)
-        self.database = Database(here.state.embedded().url, Keyring.load(here.state.key_file))
+        self.database = Database(here.url, Keyring.load(here.state.key_file))
         self.database.admit()
         self.broker = Broker(self.database, Catalog.load(loaded), loaded.settings)
         self.platform = platform.Broker(here)
@@ -59,6 +61,11 @@ class Installation:
         self.accept("redis", "ours", user="bench")
         self.finish()
         self.operation = self.here.sql("SELECT id FROM operations WHERE instance_id = 'ours'")[0][0]
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self.database.close()
+        self.platform.close()
 
     def ids(self, service: str) -> dict[str, str]:
         """Of a service and its plan."""
@@ -94,7 +101,7 @@ class Installation:
             "last_operation of a busy instance": (200, [ask("GET", f"/v2/service_instances/{busy}/last_operation")]),
             "accept": (202, [ask("PUT", path, bodies["redis"])]),
             "accept, placed by memory": (202, [ask("PUT", path, bodies[population.PLACED])]),
-            "page of instances": (200, [ask("GET", "/admin/v1/instances?limit=20")]),
+            "page of instances": (200, [ask("GET", "/admin/v1/instances?limit=10")]),
             "metrics": (200, [ask("GET", "/metrics")]),
         }
 
@@ -116,7 +123,7 @@ class Installation:
             "accept": lambda: self.accept("redis", f"mine-{uuid.uuid4()}"),
             "accept, placed by memory": lambda: self.accept(population.PLACED, f"mine-{uuid.uuid4()}"),
             "accept of a binding": self._bind,
-            "page of instances": lambda: views.instances(self.broker, limit=20),
+            "page of instances": lambda: views.instances(self.broker, limit=10),
             "metrics": lambda: fleet.figures(self.broker),
         }
 
@@ -131,7 +138,7 @@ def installations(sizes: list[int]) -> Iterator[dict[int, Installation]]:
         made = {}
         for size in (0, *sizes):
             made[size] = Installation(stack.enter_context(place.place()), size)
-            stack.callback(made[size].database.close)
+            stack.callback(made[size].close)
             made[size].fill()
         yield made
 
@@ -164,19 +171,18 @@ def run(options: argparse.Namespace) -> report.Report:
     """Starts everything, measures, ends everything."""
     with installations(options.sizes) as made:
         rounds: dict[int, list[dict[str, float]]] = {size: [] for size in made}
-        for number in range(options.rounds + 1):
-            for name in report.turns([str(size) for size in made], number):
-                found = asked(made[int(name)], options.seconds)
-                if number:
-                    rounds[int(name)].append(found)
+        for number in range(-options.warm_up, options.rounds):
+            for size in report.turns(list(made), number):
+                found = asked(made[size], options.seconds)
+                if number >= 0:
+                    rounds[size].append(found)
         largest = made[max(made)]
         shown = {name: plans.of(largest.database.engine, call) for name, call in largest.shown().items()}
-        rows = {size: dict(each.here.sql(ROWS)) for size, each in made.items()}
+        rows = {size: {table: each.here.sql(f"SELECT count(*) FROM {table}")[0][0] for table in TABLES} for size, each in made.items()}
+        megabytes = {size: round(each.here.sql(BYTES)[0][0] / 2**20) for size, each in made.items()}
     results = [result(name, rounds) for name in rounds[0][0]]
-    return {"settings": report.settings(options), "rows": rows, "results": results, "plans": shown, "target": TARGET}
-
-
-ROWS = "SELECT relname, n_live_tup FROM pg_stat_user_tables WHERE n_live_tup > 0 ORDER BY relname"
+    database = {"rows": rows, "megabytes": megabytes}
+    return {"settings": report.settings(options), "database": database, "results": results, "plans": shown, "target": TARGET}
 
 
 def result(name: str, rounds: dict[int, list[dict[str, float]]]) -> report.Report:
@@ -197,10 +203,10 @@ def table(found: report.Report) -> str:
         ratio, target = each["sizes"][sizes[-1]]["ratio"], each["target"]
         word = f"{target} {report.verdict(met=ratio <= target)}" if target else ""
         rows.append((each["question"], *(f"{each['sizes'][size]['p50_ms']:.2f}" for size in sizes), f"{ratio:.2f}", word))
+    sizes_mb = ", ".join(f"{int(size):,}: {megabytes} MB" for size, megabytes in found["database"]["megabytes"].items())
     reading = [f"{name}: {line}" for name, statements in found["plans"].items() for line in plans.large(statements)]
-    return "\n".join(
-        [report.table(headings, rows), "", "what reads more than a thousand rows, in the largest one:", *(reading or ["nothing"])]
-    )
+    large = "what reads more than a thousand rows, in the largest one:"
+    return "\n".join([report.table(headings, rows), f"the database, by instances: {sizes_mb}", large, *(reading or ["nothing"])])
 
 
 def parser() -> argparse.ArgumentParser:

@@ -44,14 +44,19 @@ def measured(site: redis_site.Site, name: str, options: argparse.Namespace) -> d
 
 def run(options: argparse.Namespace) -> report.Report:
     """Starts everything, measures, ends everything."""
+    with redis_site.site() as site:
+        return run_on(site, options)
+
+
+def run_on(site: redis_site.Site, options: argparse.Namespace) -> report.Report:
+    """All turns on a site that is there."""
     names = [IDLE, SCRIPTED, *options.executors]
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    with redis_site.site() as site:
-        for number in range(options.rounds + 1):
-            for name in report.turns(names, number):
-                found = measured(site, name, options)
-                if number:
-                    rounds[name].append(found)
+    for number in range(-options.warm_up, options.rounds):
+        for name in report.turns(names, number):
+            found = measured(site, name, options)
+            if number >= 0:
+                rounds[name].append(found)
     return {"settings": report.settings(options), "results": [result(name, rounds) for name in names]}
 
 

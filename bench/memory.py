@@ -84,8 +84,13 @@ def of_playbook(site: redis_site.Site) -> dict[str, float]:
 def run(options: argparse.Namespace) -> report.Report:
     """Starts everything, measures, ends everything."""
     with redis_site.site() as site:
-        results = [{"executor": executor, **of_broker(site, executor, options)} for executor in options.executors]
-        return {"settings": report.settings(options), "baseline": of_playbook(site), "results": results}
+        return run_on(site, options)
+
+
+def run_on(site: redis_site.Site, options: argparse.Namespace) -> report.Report:
+    """On a site that is there."""
+    results = [{"executor": executor, **of_broker(site, executor, options)} for executor in options.executors]
+    return {"settings": report.settings(options), "baseline": of_playbook(site), "results": results}
 
 
 def table(found: report.Report) -> str:

@@ -34,6 +34,7 @@ class Took:
 
     wall: float
     cpu: float
+    parts: dict[str, float] = field(default_factory=dict)  # of the processors: web, worker with its runs, database
     credentials: dict[str, Any] = field(default_factory=dict)
 
 
@@ -48,17 +49,22 @@ class Asked:
         self._here.serve(self._broker.port, "apb_cli.main", "serve")
         self._here.work()
 
+    def close(self) -> None:
+        """Gives its connection back."""
+        self._broker.close()
+
     def ids(self, service: str) -> dict[str, str]:
         """The ids of a service and its plan."""
         return self._broker.ids(service)
 
     def carry_out(self, action: str, ids: dict[str, str], instance: str, binding: str, **body: Any) -> Took:
         """One operation. Processor time is that of web, worker, PostgreSQL and all that they start; it counts until the run is gone."""
-        before, began = self._here.cpu_seconds(), time.perf_counter()
+        before, began = self._here.cpu_by_name(), time.perf_counter()
         credentials = self._broker.carry_out(action, ids, instance, binding, **body)
         wall = time.perf_counter() - began
         self._here.wait(lambda: not processes.runs(self._here.roots()), QUIET_SECONDS, "the end of the run's processes")
-        return Took(wall, self._here.cpu_seconds() - before, credentials or {})
+        parts = {f"cpu_{name}": used - before[name] for name, used in self._here.cpu_by_name().items()}
+        return Took(wall, sum(parts.values()), parts, credentials or {})
 
 
 class Bare:
@@ -70,7 +76,7 @@ class Bare:
     def carry_out(self, action: str, ids: dict[str, str], instance: str, binding: str, **body: Any) -> Took:
         """One run."""
         ran = self._bare.carry_out(action, ids, instance, binding, **body)
-        return Took(ran.wall, ran.cpu, ran.published.get("credentials", {}))
+        return Took(ran.wall, ran.cpu, credentials=ran.published.get("credentials", {}))
 
     def close(self) -> None:
         """Gives its connections back."""
@@ -87,6 +93,7 @@ def sides(names: list[str]) -> Iterator[dict[str, Asked | Bare]]:
             here = stack.enter_context(place.place())
             configure(here, server, place.free_range(100, number), name)
             made[name] = asked = Asked(here)
+            stack.callback(asked.close)
             asked.start()
         bare = stack.enter_context(place.place())
         configure(bare, server, place.free_range(100, len(names)), "cold")
@@ -121,13 +128,13 @@ def configure(here: place.Place, server: dict[str, Any], ports: str, executor: s
 def measured(made: dict[str, Asked | Bare], options: argparse.Namespace) -> dict[tuple[str, str], dict[str, list[dict[str, float]]]]:
     """{(service, action): {side: one {"wall", "cpu"} of each round}}."""
     found: dict[tuple[str, str], dict[str, list[dict[str, float]]]] = {}
-    for number in range(options.rounds + 1):
+    for number in range(-options.warm_up, options.rounds):
         for name in report.turns(list(made), number):
             for service in options.services:
                 for action, took in lives(made[name], service):
-                    if number:
+                    if number >= 0:
                         side = found.setdefault((service, action), {each: [] for each in made})[name]
-                        side.append({"wall": took.wall, "cpu": took.cpu})
+                        side.append({"wall": took.wall, "cpu": took.cpu, **took.parts})
     return found
 
 

@@ -98,14 +98,14 @@ def measured(side: Side, seconds: float, connections: int) -> dict[str, float]:
 def compared(here: place.Place, comparison: Comparison, options: argparse.Namespace) -> dict[str, Any]:
     """The medians of all rounds, and the ratio of throughputs. The first round warms up and is left out."""
     rounds: dict[str, list[dict[str, float]]] = {"apb": [], "baseline": []}
-    for number in range(options.rounds + 1):
+    for number in range(-options.warm_up, options.rounds):
         order = ["apb", "baseline"] if number % 2 else ["baseline", "apb"]
         for name in order:
             here.sql(EMPTY)
             before = here.cpu_seconds()
             found = measured(getattr(comparison, name), options.seconds, options.connections)
             found["cpu_ms"] = (here.cpu_seconds() - before) * 1000 / found["requests"]
-            if number:
+            if number >= 0:
                 rounds[name].append(found)
     medians = {name: report.medians(found) for name, found in rounds.items()}
     throughputs = report.ratios(*([each["per_second"] for each in rounds[name]] for name in ("apb", "baseline")))
@@ -133,6 +133,7 @@ def run(options: argparse.Namespace) -> report.Report:
         bare_port = place.free_port()
         here.serve(bare_port, "bench.servers", "bare", f"127.0.0.1:{bare_port}")
         generator = measured(Side(bare_port, 200, [request("GET", "/")]), options.seconds, options.connections)
+        broker.close()
         results = [compared(here, each, options) for each in comparisons(broker, baseline_port, catalog) if each.name in options.only]
     gunicorn = {"class": "gthread", "workers": server.WORKERS, "threads": server.THREADS}
     return {

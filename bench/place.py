@@ -35,6 +35,7 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.state = StateDirectory(root)
+        self._postgres = self.state.embedded()
         (root / "lock").touch(mode=0o600)  # marks the directory as ours
         self._log = (root / "processes.log").open("ab")
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -44,7 +45,7 @@ class Place:
         self.state.create()
         configuration.first_configuration(self.state, listen=f"127.0.0.1:{free_port()}", ports=ports)
         self.configure(**changes)
-        migrate(self.state.embedded().start())
+        migrate(self._postgres.start())
 
     def configure(self, **changes: Any) -> None:
         """Changes the top level of apb.yml; `settings` are added to those that there are."""
@@ -60,7 +61,7 @@ class Place:
     @property
     def url(self) -> str:
         """Of its database."""
-        return self.state.embedded().url
+        return self._postgres.url
 
     def sql(self, statements: str, *values: Any) -> list[tuple[Any, ...]]:
         """Statements of ours on the broker's database; the rows of the last one."""
@@ -108,12 +109,24 @@ class Place:
 
     def roots(self) -> list[int]:
         """The processes that were started here and live, and the PostgreSQL."""
-        database = self.state.embedded().pid()
-        return [*(process.pid for process in self._processes if process.poll() is None), *([database] if database else [])]
+        return [pid for pids in self._by_name().values() for pid in pids]
+
+    def _by_name(self) -> dict[str, list[int]]:
+        """{the last word of a command, as serve or worker: processes}."""
+        database = self._postgres.pid()
+        found = {"postgresql": [database] if database else []}
+        for process in self._processes:
+            if process.poll() is None:
+                found.setdefault(process.args[3], []).append(process.pid)  # type: ignore[index]
+        return found
 
     def cpu_seconds(self) -> float:
         """What all of its processes and the PostgreSQL have used of the processors. Those that are not asked anything use nothing."""
-        return processes.cpu_seconds(self.roots())
+        return sum(self.cpu_by_name().values())
+
+    def cpu_by_name(self) -> dict[str, float]:
+        """The same by what they are: serve, worker (with its runs), postgresql."""
+        return {name: processes.cpu_seconds(pids) for name, pids in self._by_name().items()}
 
     def end(self, ended: "list[subprocess.Popen[bytes]]") -> None:
         """SIGTERM to processes that were started here, and their end."""
@@ -128,7 +141,7 @@ class Place:
         self.end(list(self._processes))
         self._log.close()
         self._end_instances()
-        self.state.embedded().stop()
+        self._postgres.stop()
 
     def _end_instances(self) -> None:
         """What a measurement that was interrupted has left: supervisord with its servers, and their users."""

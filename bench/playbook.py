@@ -53,7 +53,7 @@ class Bare:
 
     def __init__(self, here: place.Place) -> None:
         loaded = config.load(here.state.config_file)
-        database = Database(here.state.embedded().url, Keyring.load(here.state.key_file))
+        database = Database(here.url, Keyring.load(here.state.key_file))
         database.admit()
         self._broker = Broker(database, Catalog.load(loaded), loaded.settings)
 

@@ -64,10 +64,10 @@ SELECT id, 0, placement->>'address', 1 FROM instances WHERE requested_by = 'benc
 INSERT INTO allocations (host, port, instance_id, name)
 SELECT placement->>'address', (ports->>'client')::integer, id, 'client' FROM instances WHERE requested_by = 'bench';
 INSERT INTO health (instance_id, status, checked_at, due_at)
-SELECT id, CASE WHEN random() < 0.01 THEN 'failing' ELSE 'ok' END, now(), now() + interval '10 minutes' * (0.1 + random())
+SELECT id, CASE WHEN random() < 0.01 THEN 'failing' ELSE 'ok' END, now(), now() + interval '1 day' * (1 + random())
 FROM instances WHERE requested_by = 'bench' AND state = 'ready';
 INSERT INTO bindings (instance_id, id, name, requested_by, context, state, username, password_sealed, credentials_sealed)
-SELECT instances.id, 'binding-' || k, 'binding', 'bench', '{}', 'ready', 'b' || md5(instances.id || k), instances.secrets_sealed, instances.secrets_sealed
+SELECT instances.id, 'binding-' || k, 'binding', 'bench', '{}', 'ready', 'b' || md5(instances.id || k), secrets_sealed, secrets_sealed
 FROM instances, generate_series(1, 2) AS series(k) WHERE instances.requested_by = 'bench';
 """
 ENDED = """

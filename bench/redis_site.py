@@ -68,6 +68,8 @@ class Site:
                     broker.await_end("bind", operation, instance, binding, poll_seconds=POLL_SECONDS, unless=over.is_set)
             except Exception as error:  # told to who waits for us
                 failures.append(error)
+            finally:
+                broker.close()
 
         threads = [threading.Thread(target=bind, args=(number,), daemon=True) for number in range(platforms)]
         for thread in threads:
@@ -117,5 +119,8 @@ def site(number: int = 0) -> Iterator[Site]:
         )
         here.prepare_host()
         made = Site(here)
-        made.start()
-        yield made
+        try:
+            made.start()
+            yield made
+        finally:
+            made.broker.close()

@@ -8,7 +8,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from apb_broker.execution import executors
 
@@ -16,12 +16,14 @@ EXECUTORS = tuple(name for name in executors.NAMES if name != "scripted")
 """Those that run playbooks."""
 
 Report = dict[str, Any]
+Name = TypeVar("Name")
 
 
-def parser(name: str, doc: str | None, *, rounds: int, warms_up: bool = True) -> argparse.ArgumentParser:
+def parser(name: str, doc: str | None, *, rounds: int, warm_up: int = 1) -> argparse.ArgumentParser:
     """The options that all have."""
     made = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=(doc or "").splitlines()[0])
-    made.add_argument("--rounds", type=int, default=rounds, help="that count; one before them warms up" if warms_up else "of all turns")
+    made.add_argument("--rounds", type=int, default=rounds, help="of all turns")
+    made.add_argument("--warm-up", type=int, default=warm_up, help="rounds before these, which do not count")
     made.add_argument("--json", type=Path, help="write the report there instead of to stdout")
     return made
 
@@ -48,7 +50,7 @@ def tell(report: Report, table: Callable[[Report], str], options: argparse.Names
     print(table(report), file=sys.stderr if options.json is None else sys.stdout)
 
 
-def turns(names: Sequence[str], number: int) -> list[str]:
+def turns(names: Sequence[Name], number: int) -> list[Name]:
     """Who comes when in a round: each is first in its turn, so that nobody is always measured after the same neighbour."""
     shift = number % len(names)
     return [*names[shift:], *names[:shift]]

@@ -34,13 +34,19 @@ def result(executor: str, workers: int, ours: list[dict[str, float]], theirs: li
 
 def run(options: argparse.Namespace) -> report.Report:
     """Starts everything, measures, ends everything."""
+    with redis_site.site() as site:
+        return run_on(site, options)
+
+
+def run_on(site: redis_site.Site, options: argparse.Namespace) -> report.Report:
+    """All turns on a site that is there."""
     turns = [(executor, workers) for workers in options.workers for executor in options.executors]
     found: dict[tuple[str, int], list[dict[str, float]]] = {turn: [] for turn in turns}
-    with redis_site.site() as site:
-        for number in range(options.rounds):
-            for place in report.turns([str(each) for each in range(len(turns))], number):
-                executor, workers = turns[int(place)]
-                found[executor, workers].append(measured(site, executor, workers, options.seconds))
+    for number in range(-options.warm_up, options.rounds):
+        for executor, workers in report.turns(turns, number):
+            figures = measured(site, executor, workers, options.seconds)
+            if number >= 0:
+                found[executor, workers].append(figures)
     baseline = BASELINE if BASELINE in options.executors else options.executors[0]
     results = [result(*turn, found[turn], found[baseline, turn[1]]) for turn in turns]
     return {"settings": report.settings(options, baseline=baseline), "results": results, "target": TARGET}
@@ -78,7 +84,7 @@ def _targets(results: list[dict[str, Any]]) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    made = report.parser("throughput", __doc__, rounds=3, warms_up=False)
+    made = report.parser("throughput", __doc__, rounds=3, warm_up=0)
     report.add_executors(made)
     made.add_argument("--workers", nargs="+", type=int, default=[1, 2, 4, 8])
     made.add_argument("--seconds", type=float, default=15.0, help="of each turn, after a time to warm up")
