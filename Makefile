@@ -65,8 +65,8 @@ test-prepare: venv
 suites: venv  ## the tests on real servers alone, after `make test-prepare`
 	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 2 --dist loadfile --durations 20
 
-bench: venv  ## how fast the broker answers, as a part of what a small Flask application does (3 minutes), see bench/README.md
-	$(RUN)python -m bench.osb --json build/bench.json
+bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throughput, latency, memory, growth: see bench/README.md
+	$(RUN)python -m bench.$(or $(b),osb) --json build/bench/$(or $(b),osb).json
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
 	$(RUN)pytest -q -m "not cluster" tests --ignore=tests/unit --numprocesses 2 --dist loadfile

@@ -21,6 +21,7 @@ CONNECT_SECONDS = 10
 READ_SECONDS = 60
 RESEND_AFTER_SECONDS = (0.5, 1, 2)
 LONGEST_RETRY_AFTER_SECONDS = 30.0
+PAGE = 200  # instances at a time
 JSON = dict[str, Any]
 
 
@@ -69,9 +70,16 @@ class Client:
         return services
 
     def instances(self, *, name: str | None = None, space: str | None = None) -> list[JSON]:
-        """Instances, all or those of a name and space."""
-        found: list[JSON] = self.call("GET", "/admin/v1/instances", query={"name": name, "space": space}).body["instances"]
-        return found
+        """Instances, all or those of a name and space, page by page."""
+        found: list[JSON] = []
+        following: str | None = None
+        while True:
+            query = {"name": name, "space": space, "limit": str(PAGE), "after": following}
+            page = self.call("GET", "/admin/v1/instances", query=query).body
+            found += page["instances"]
+            following = page.get("next")  # a broker of an earlier release gives all at once
+            if not following:
+                return found
 
     def instance(self, instance_id: str) -> JSON:
         """One instance."""

@@ -7,26 +7,37 @@ anything: see bench/README.md.
 """
 
 import argparse
-import base64
 import json
-import platform
-import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import httpx
-
 from apb_broker import server
-from apb_broker.machine import configuration
-from bench import client, place
+from bench import client, place, report
+from bench.broker import Broker, request
 
 PORTS = "10000-59999"
 ASKED_OPERATIONS = 500
 TARGET = 0.6
+HISTORY = 20_000  # operations in the table that is looked into
+COMPARED = ("catalog", "last_operation", "accept")
+
+# A history of its own, the same rows without apb's indexes for the other side, and a table as empty as apb's for what is accepted.
+FILL = f"""
+INSERT INTO operations (id, kind, instance_id, requested_by, state, deadline_at, description)
+SELECT 'op-' || n, 'provision', 'instance-' || n, 'bench', 'running', now() + interval '1 day', 'Start the server'
+FROM generate_series(1, {HISTORY}) n;
+CREATE TABLE bench_operations AS SELECT * FROM operations;
+ALTER TABLE bench_operations ADD PRIMARY KEY (id);
+CREATE TABLE bench_accepted (
+  id text PRIMARY KEY, kind text NOT NULL, state text NOT NULL, request text NOT NULL, created_at timestamptz NOT NULL DEFAULT now()
+);
+ANALYZE;
+"""
+EMPTY = """
+DELETE FROM operations WHERE requested_by <> 'bench';
+TRUNCATE instances, health, bindings, allocations, reservations, bench_accepted;
+"""
 
 
 @dataclass(frozen=True)
@@ -46,34 +57,6 @@ class Comparison:
     baseline_is: str
     apb: Side
     baseline: Side
-
-
-def request(method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> str:
-    """One whole HTTP request."""
-    text = "" if body is None else json.dumps(body)
-    lines = [f"{method} {path} HTTP/1.1", "Host: bench", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
-    if body is not None:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(text)}"]
-    return "\r\n".join([*lines, "", text])
-
-
-class Broker:
-    """The broker under test, as its clients know it."""
-
-    def __init__(self, here: place.Place) -> None:
-        admin = json.loads(here.state.admin_file.read_text())
-        self.port = configuration.host_and_port(configuration.configured_listen(here.state))[1]
-        credentials = base64.b64encode(f"{admin['username']}:{admin['password']}".encode()).decode()
-        self.headers = {"Authorization": f"Basic {credentials}", "X-Broker-API-Version": "2.17"}
-
-    def catalog(self) -> bytes:
-        """The body of its catalog."""
-        found = httpx.get(f"http://127.0.0.1:{self.port}/v2/catalog", headers=self.headers, trust_env=False)
-        return found.raise_for_status().content
-
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> str:
-        """One whole HTTP request to it."""
-        return request(method, path, body, **self.headers)
 
 
 def comparisons(broker: Broker, baseline_port: int, catalog: bytes) -> Iterator[Comparison]:
@@ -109,43 +92,38 @@ def comparisons(broker: Broker, baseline_port: int, catalog: bytes) -> Iterator[
 
 def measured(side: Side, seconds: float, connections: int) -> dict[str, float]:
     """One run of the load generator."""
-    job = {"port": side.port, "status": side.status, "requests": side.requests, "seconds": seconds, "connections": connections}
-    done = subprocess.run([sys.executable, "-m", "bench.client"], input=json.dumps(job), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"the load generator failed: {done.stderr.strip().splitlines()[-1]}")
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    return client.measured(port=side.port, status=side.status, requests=side.requests, seconds=seconds, connections=connections)
 
 
 def compared(here: place.Place, comparison: Comparison, options: argparse.Namespace) -> dict[str, Any]:
     """The medians of all rounds, and the ratio of throughputs. The first round warms up and is left out."""
     rounds: dict[str, list[dict[str, float]]] = {"apb": [], "baseline": []}
-    for number in range(options.rounds + 1):
+    for number in range(-options.warm_up, options.rounds):
         order = ["apb", "baseline"] if number % 2 else ["baseline", "apb"]
         for name in order:
-            here.empty()
+            here.sql(EMPTY)
             before = here.cpu_seconds()
             found = measured(getattr(comparison, name), options.seconds, options.connections)
             found["cpu_ms"] = (here.cpu_seconds() - before) * 1000 / found["requests"]
-            if number:
+            if number >= 0:
                 rounds[name].append(found)
-    medians = {name: {key: statistics.median(each[key] for each in found) for key in found[0]} for name, found in rounds.items()}
-    ratios = [ours["per_second"] / theirs["per_second"] for ours, theirs in zip(rounds["apb"], rounds["baseline"], strict=True)]
+    medians = {name: report.medians(found) for name, found in rounds.items()}
+    throughputs = report.ratios(*([each["per_second"] for each in rounds[name]] for name in ("apb", "baseline")))
     return {
         "name": comparison.name,
         "baseline_is": comparison.baseline_is,
         **medians,
-        "ratio": round(statistics.median(ratios), 3),
+        **throughputs,
         "cpu_ratio": round(medians["baseline"]["cpu_ms"] / medians["apb"]["cpu_ms"], 3),
-        "ratios": [round(ratio, 3) for ratio in ratios],
         "target": TARGET,
     }
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
+def run(options: argparse.Namespace) -> report.Report:
     """Starts everything, measures, ends everything."""
     with place.place() as here:
         here.fill(PORTS)
+        here.sql(FILL)
         broker = Broker(here)
         here.serve(broker.port, "apb_cli.main", "serve")
         catalog, catalog_file = broker.catalog(), here.state.root / "catalog.json"
@@ -155,54 +133,42 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         bare_port = place.free_port()
         here.serve(bare_port, "bench.servers", "bare", f"127.0.0.1:{bare_port}")
         generator = measured(Side(bare_port, 200, [request("GET", "/")]), options.seconds, options.connections)
+        broker.close()
         results = [compared(here, each, options) for each in comparisons(broker, baseline_port, catalog) if each.name in options.only]
+    gunicorn = {"class": "gthread", "workers": server.WORKERS, "threads": server.THREADS}
     return {
-        "settings": {
-            "gunicorn": {"class": "gthread", "workers": server.WORKERS, "threads": server.THREADS},
-            "rounds": options.rounds,
-            "seconds": options.seconds,
-            "connections": options.connections,
-            "history": place.HISTORY,
-            "catalog_bytes": len(catalog),
-            "python": platform.python_version(),
-        },
+        "settings": report.settings(options, gunicorn=gunicorn, history=HISTORY, catalog_bytes=len(catalog)),
         "generator": generator,
         "results": results,
     }
 
 
-def table(report: dict[str, Any]) -> str:
+def table(found: report.Report) -> str:
     """The report for people."""
-    lines = [
-        f"{'':16}{'apb/s':>9}{'baseline/s':>12}{'ratio':>8}{'by CPU':>8}{'target':>8}{'p50 ms':>16}{'p99 ms':>18}{'CPU ms':>14}   baseline"
-    ]
-    for found in report["results"]:
-        apb, baseline = found["apb"], found["baseline"]
+    headings = ("", "apb/s", "baseline/s", "ratio", "by CPU", "target", "p50 ms", "p99 ms", "CPU ms", "baseline")
+    rows = []
+    for each in found["results"]:
+        apb, baseline = each["apb"], each["baseline"]
         halves, tails = (f"{apb[key]:.1f} / {baseline[key]:.1f}" for key in ("p50_ms", "p99_ms"))
         cpu = f"{apb['cpu_ms']:.2f} / {baseline['cpu_ms']:.2f}"
-        lines.append(
-            f"{found['name']:16}{apb['per_second']:9.0f}{baseline['per_second']:12.0f}{found['ratio']:8.2f}{found['cpu_ratio']:8.2f}{found['target']:8.1f}"
-            f"{halves:>16}{tails:>18}{cpu:>14}   {found['baseline_is']}"
-        )
-    return "\n".join([*lines, f"the load generator alone: {report['generator']['per_second']:.0f}/s"])
+        rates = (f"{apb['per_second']:.0f}", f"{baseline['per_second']:.0f}", f"{each['ratio']:.2f}", f"{each['cpu_ratio']:.2f}")
+        rows.append((each["name"], *rates, each["target"], halves, tails, cpu, each["baseline_is"]))
+    return f"{report.table(headings, rows)}\nthe load generator alone: {found['generator']['per_second']:.0f}/s"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = report.parser("osb", __doc__, rounds=15)
+    made.add_argument("--seconds", type=float, default=1.0, help="of each side in each round")
+    made.add_argument("--connections", type=int, default=16)
+    made.add_argument("--only", nargs="+", choices=COMPARED, default=list(COMPARED), help="which comparisons")
+    return made
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m bench.osb", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each side in each round")
-    parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--only", nargs="+", default=["catalog", "last_operation", "accept"], help="which comparisons")
-    parser.add_argument("--json", type=Path, help="write the report there instead of to stdout")
-    options = parser.parse_args()
-    report = run(options)
-    text = json.dumps(report, indent=2)
-    if options.json:
-        options.json.write_text(text + "\n")
-    else:
-        print(text)
-    print(table(report), file=sys.stderr if options.json is None else sys.stdout)
+    options = parser().parse_args()
+    report.tell(run(options), table, options)
 
 
 if __name__ == "__main__":

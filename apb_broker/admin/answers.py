@@ -106,6 +106,7 @@ class InstanceViews(Answer):
     """Instances, oldest first."""
 
     instances: list[InstanceView]
+    next: Annotated[str | None, Field(description="There are more: what `after` the next page has")]
 
 
 class LogLine(Answer):

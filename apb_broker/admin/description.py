@@ -21,11 +21,17 @@ OPERATIONS: Operations = {
                 links=(
                     Link("admin.instance", {"instance_id": "$response.body#/instances/0/id"}),
                     Link("admin.operations", {"instance": "$response.body#/instances/0/id"}),
+                    Link("admin.instances", {"after": "$response.body#/next"}),
                 ),
             )
         },
         (INVALID,),
-        (Parameter("name", "Those of this name"), Parameter("space", "Those of this space")),
+        (
+            Parameter("name", "Those of this name"),
+            Parameter("space", "Those of this space"),
+            Parameter("limit", "How many at most", schema=_number(routes.MAX_LIMIT, routes.MAX_LIMIT)),
+            Parameter("after", "Only what comes after the page that said this as `next`"),
+        ),
     ),
     "admin.instance": Operation({OK: Answer("The instance", answers.InstanceView)}, (INVALID, MISSING)),
     "admin.operations": Operation(

@@ -19,8 +19,10 @@ MAX_SEQUENCE = 2**62
 
 @blueprint.get("/instances")
 def instances() -> dict[str, Any]:
-    """Instances, all or those of ?name= and ?space=."""
-    return {"instances": views.instances(broker(), name=request.args.get("name"), space=request.args.get("space"))}
+    """Instances, oldest first, all or those of ?name= and ?space=; ?limit= at a time, ?after= goes on where `next` says."""
+    wanted = {name: request.args.get(name) for name in ("name", "space", "after")}
+    found, following = views.instances(broker(), **wanted, limit=_number("limit", MAX_LIMIT, MAX_LIMIT))
+    return {"instances": found, "next": following}
 
 
 @blueprint.get("/instances/<id:instance_id>")

@@ -38,7 +38,10 @@ class Change:
 
 
 def enroll(broker: Broker) -> None:
-    """New instances are looked at from now on, each at some time of its own."""
+    """Has all instances looked at that are ready and that nobody looks at: those of before there were looks, or while they were off.
+
+    A new one is enrolled when it becomes ready (`lifecycle.outcomes`).
+    """
     if broker.settings.verify_every_seconds:
         with broker.database.unit() as unit:
             health.enroll(unit, within_seconds=broker.settings.verify_every_seconds)
@@ -146,7 +149,11 @@ def _some(seconds: float) -> timedelta:
 
 def view(unit: Unit, instance_id: str) -> dict[str, Any]:
     """How an instance is, plain JSON; times are ISO 8601, None before the first look."""
-    row = health.find(unit, instance_id)
+    return shown(health.find(unit, instance_id))
+
+
+def shown(row: Health | None) -> dict[str, Any]:
+    """The same, where its row was looked up already."""
     if row is None or row.checked_at is None:
         return {"status": "unknown", "message": "", "drift": [], "since": None, "checked_at": None, "repairs": 0, "next_repair_at": None}
     return {

@@ -39,8 +39,16 @@ def apply(broker: Broker, unit: Unit, operation: Operation, result: Result) -> N
     error = "" if result.status == "succeeded" else result.message or result.status
     if instance is not None:
         error = _APPLY[operation.kind](unit, operation, instance, result, error)
+        if operation.kind == "provision" and instance.state == "ready":
+            _have_looked_at(broker, unit, instance)
     queue.end(unit, operation, state="failed" if error else "succeeded", error=error)
     audit.ended(unit, operation)
+
+
+def _have_looked_at(broker: Broker, unit: Unit, instance: Instance) -> None:
+    """From now on it is looked at, at some time of its own."""
+    if broker.settings.verify_every_seconds:
+        health.enroll_one(unit, instance.id, within_seconds=broker.settings.verify_every_seconds)
 
 
 def _provision(unit: Unit, operation: Operation, instance: Instance, result: Result, error: str) -> str:

@@ -1,5 +1,7 @@
 """What operators see of instances and operations: plain JSON, without anything secret."""
 
+import base64
+import json
 import time
 from datetime import datetime
 from typing import Any
@@ -8,16 +10,41 @@ from ansible_collections.apb.catalog.plugins.module_utils import service
 
 from apb_broker.lifecycle import errors, health, protection
 from apb_broker.lifecycle.broker import Broker
+from apb_broker.storage import listing
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Binding, Instance, Operation
 
 LOG_POLL_SECONDS = 0.2
 
 
-def instances(broker: Broker, *, name: str | None, space: str | None) -> list[dict[str, Any]]:
-    """All instances, or those of a name and space."""
+def instances(
+    broker: Broker, *, name: str | None = None, space: str | None = None, after: str | None = None, limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of the instances, oldest first: all, or those of a name and space; and what `after` the next one has, if there is one.
+
+    Raises Invalid for an `after` that no page has told.
+    """
+    position = None if after is None else _position(after)
     with broker.database.unit() as unit:
-        return [of_instance(broker, unit, row) for row in unit.instances(name=name, space=space)]
+        found = listing.page(unit, name=name, space=space, after=position, limit=limit + 1)
+        shown = found[:limit]
+        return [_listed(broker, each) for each in shown], _cursor(shown[-1].position) if shown and len(found) > limit else None
+
+
+def _cursor(position: listing.Position) -> str:
+    created_at, instance_id = position
+    return base64.urlsafe_b64encode(json.dumps([created_at.isoformat(), instance_id]).encode()).decode()
+
+
+def _position(cursor: str) -> listing.Position:
+    try:
+        created_at, instance_id = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
+        position = datetime.fromisoformat(created_at), instance_id
+        if position[0].tzinfo is None or not isinstance(instance_id, str) or _cursor(position) != cursor:
+            raise ValueError
+    except (ValueError, TypeError, RecursionError) as error:
+        raise errors.Invalid("after: expected what the page before says as `next`") from error
+    return position
 
 
 def instance(broker: Broker, instance_id: str) -> dict[str, Any]:
@@ -62,8 +89,12 @@ def _find(unit: Unit, operation_id: str) -> Operation:
 
 def of_instance(broker: Broker, unit: Unit, row: Instance) -> dict[str, Any]:
     """An instance as operators see it."""
+    return _listed(broker, listing.one(unit, row))
+
+
+def _listed(broker: Broker, listed: listing.Listed) -> dict[str, Any]:
+    row, last = listed.instance, listed.operation
     plan = service.plan_from_snapshot(row.plan_snapshot)
-    last = unit.last_operation(row.id)
     return {
         "id": row.id,
         "name": row.name,
@@ -87,9 +118,9 @@ def of_instance(broker: Broker, unit: Unit, row: Instance) -> dict[str, Any]:
         "purge_at": _time(row.purge_at),
         "created_at": _time(row.created_at),
         "updated_at": _time(row.updated_at),
-        "bindings": [_binding(plan, binding) for binding in unit.bindings(row.id)],
+        "bindings": [_binding(plan, binding) for binding in listed.bindings],
         "operation": None if last is None else of_operation(last),
-        "health": health.view(unit, row.id),
+        "health": health.shown(listed.health),
     }
 
 

@@ -4,6 +4,7 @@ Owns connections and the look-ups; how new rows are written is in `storage.inser
 """
 
 import functools
+import random
 import select as select_module
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -28,18 +29,34 @@ LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 STANDING = select(
     *(Operation.__table__.c[name] for name in ("kind", "state", "description", "error", "instance_id", "binding_id", "principal"))
 ).where(Operation.__table__.c.id == bindparam("id"))
-LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))")
+MARK, LET_GO = text("SAVEPOINT mark"), text("ROLLBACK TO SAVEPOINT mark")
+# Everybody in the same order, that of the names.
+LOCK_ALL = """
+SELECT pg_advisory_xact_lock{shared}(hashtextextended('place/' || name, 0)) FROM unnest(CAST(:names AS text[])) AS places(name)
+"""
+LOCK_PLACES, SHARE_PLACES = text(LOCK_ALL.format(shared="")), text(LOCK_ALL.format(shared="_shared"))
+PORTS_TAKEN = text("SELECT count(*) FROM allocations WHERE host = :host")
 # As many ports as are wanted, of the lowest that nobody has and nobody else holds: now they are held by us. Among the lowest
 # (taken + spare) ports so many are free as are spare, so that no more need be looked at.
 HOLD_PORTS = text("""
 SELECT port FROM (
   SELECT port
-  FROM (SELECT count(*)::integer AS ports FROM allocations WHERE host = :host) AS taken,
-    generate_series(CAST(:first AS integer), least(CAST(:last AS integer), CAST(:first AS integer) + taken.ports + :spare)) AS series(port)
+  FROM generate_series(CAST(:first AS integer), least(CAST(:last AS integer), CAST(:first AS integer) + :taken + :spare)) AS series(port)
   WHERE NOT EXISTS (SELECT FROM allocations WHERE allocations.host = :host AND allocations.port = series.port)
   ORDER BY port LIMIT :spare
 ) AS free
 WHERE pg_try_advisory_xact_lock(hashtextextended('port/' || :host || '/' || port, 0)) LIMIT :wanted
+""")
+# The same of some candidates, without a count of all that are taken: none, unless that many of the candidates are free.
+HOLD_SOME_PORTS = text("""
+WITH free AS MATERIALIZED (
+  SELECT port FROM unnest(CAST(:candidates AS integer[])) AS candidates(port)
+  WHERE NOT EXISTS (SELECT FROM allocations WHERE allocations.host = :host AND allocations.port = candidates.port)
+  ORDER BY port
+)
+SELECT port FROM free
+WHERE (SELECT count(*) FROM free) >= :plenty AND pg_try_advisory_xact_lock(hashtextextended('port/' || :host || '/' || port, 0))
+LIMIT :wanted
 """)
 # What a cut network would otherwise hold up for a quarter of an hour (the system's retransmissions) or two hours (its keep-alives):
 # we give a silent server up, and a server gives us up, with the locks that an interrupted or stopped process left. libpq's
@@ -48,10 +65,10 @@ OF_US = {"connect_timeout": 5, "tcp_user_timeout": 15000, "keepalives_idle": 5, 
 OF_SERVER = {"tcp_user_timeout": "15s", "tcp_keepalives_idle": "5s", "tcp_keepalives_interval": "5s", "tcp_keepalives_count": "2"}
 IDLE_TRANSACTION_SECONDS = 15.0  # no transaction of ours waits for anything but the database
 SPARE_PORTS = 100  # that others may hold just now
+WIDE_PORTS = 1000  # of so many some are tried, instead of all that are taken being counted
 TAKEN_PORTS = text("SELECT port FROM allocations WHERE host = :host AND port = ANY(:ports)")
 USAGE = text("""
-SELECT place, count(*), sum(memory_gb), (SELECT count(*) FROM allocations WHERE host = place)
-FROM reservations WHERE place = ANY(:places) GROUP BY place
+SELECT place, count(*), sum(memory_gb) FROM reservations WHERE place = ANY(:places) GROUP BY place
 """)
 _reserve = insert(Reservation.__table__)  # type: ignore[arg-type]
 RESERVE = _reserve.on_conflict_do_update(
@@ -183,11 +200,10 @@ class Database:
 
 @dataclass(frozen=True)
 class Usage:
-    """What is taken of a place: copies of instances, their memory in GB, and ports."""
+    """What is taken of a place: copies of instances, and their memory in GB."""
 
     instances: int = 0
     memory_gb: float = 0.0
-    ports: int = 0
 
 
 class Unit:
@@ -236,14 +252,9 @@ class Unit:
         """The instance of that id."""
         return self.session.get(Instance, instance_id)
 
-    def instances(self, *, name: str | None = None, space: str | None = None) -> Sequence[Instance]:
-        """All instances, oldest first, or those of a name and space."""
-        query = select(Instance).order_by(Instance.created_at, Instance.id)
-        if name is not None:
-            query = query.where(Instance.name == name)
-        if space is not None:
-            query = query.where(Instance.space == space)
-        return self.session.scalars(query).all()
+    def instances(self) -> Sequence[Instance]:
+        """All instances, oldest first."""
+        return self.session.scalars(select(Instance).order_by(Instance.created_at, Instance.id)).all()
 
     def binding(self, instance_id: str, binding_id: str) -> Binding | None:
         """The binding of that id on that instance."""
@@ -314,26 +325,21 @@ class Unit:
     def last_operation(self, instance_id: str, binding_id: str | None = None, *, asked_for: bool = False) -> Operation | None:
         """The newest operation on the instance itself, or on one binding of it; of those that platforms know, if only these count."""
         kinds = Operation.kind != "repair" if asked_for else sqlalchemy.true()
-        return self.session.scalars(
-            select(Operation)
-            .where(Operation.instance_id == instance_id, Operation.binding_id.is_not_distinct_from(binding_id), kinds)
-            .order_by(Operation.sequence.desc())
-            .limit(1)
-        ).first()
+        subject = Operation.binding_id.is_(None) if binding_id is None else Operation.binding_id == binding_id
+        return self._newest(Operation.instance_id == instance_id, subject, kinds)
 
     def last_begun(self, instance_id: str, kind: str) -> Operation | None:
         """The newest operation of that kind on the instance that a worker has begun."""
-        return self.session.scalars(
-            select(Operation)
-            .where(
-                Operation.instance_id == instance_id,
-                Operation.binding_id.is_(None),
-                Operation.kind == kind,
-                Operation.started_at.is_not(None),
-            )
-            .order_by(Operation.sequence.desc())
-            .limit(1)
-        ).first()
+        begun = Operation.started_at.is_not(None)
+        return self._newest(Operation.instance_id == instance_id, Operation.binding_id.is_(None), Operation.kind == kind, begun)
+
+    def _newest(self, *which: sqlalchemy.ColumnElement[bool]) -> Operation | None:
+        """Of operations on one subject: the first in the index of them, read backwards.
+
+        The subject is part of the order, though it is the same in all: an order by age alone would be looked for among all operations.
+        """
+        newest_first = (Operation.binding_id.desc(), Operation.sequence.desc())
+        return self.session.scalars(select(Operation).where(*which).order_by(*newest_first).limit(1)).first()
 
     def progress(self, operation_id: str, *, after: int = 0) -> Sequence[Progress]:
         """The lines of an operation's log with a sequence number above `after`."""
@@ -346,8 +352,15 @@ class Unit:
 
         Several that are not `alone` there go on together, and count nothing but what each holds by itself.
         """
-        for place in sorted(places):  # everybody in the same order
-            self.session.execute(LOCK if alone else LOCK_SHARED, {"name": f"place/{place}"})
+        self.session.execute(LOCK_PLACES if alone else SHARE_PLACES, {"names": sorted(places)})
+
+    def mark(self) -> None:
+        """What is locked and held from now on can be let go before the end of the unit."""
+        self.session.execute(MARK)
+
+    def let_go(self) -> None:
+        """Gives up what was locked and held since the mark. Nothing may have been written since."""
+        self.session.execute(LET_GO)
 
     def lock_owner(self, per: str, owner: str) -> None:
         """Waits until no other transaction decides how many instances this organization or space has; held until the end of the unit."""
@@ -377,22 +390,39 @@ class Unit:
         rows = self.session.execute(select(Reservation.copy, Reservation.memory_gb).where(Reservation.instance_id == instance_id))
         return {row.copy: row.memory_gb for row in rows}
 
-    def hold_ports(self, host: str, ports: range, wanted: int, taken: int) -> list[int]:
-        """The lowest ports of a host that nobody has, so many as are wanted; nobody else gets them before the end of the unit.
+    def hold_ports(self, host: str, ports: range, wanted: int) -> list[int]:
+        """So many ports of a host that nobody has; nobody else gets them before the end of the unit. Fewer, when there are no more.
 
-        Fewer, when there are no more. `taken` is how many of the host's are given away (Usage.ports).
+        They are the lowest. Where there are many, and the lowest are taken, they are any: what that takes does not grow with how many
+        are taken, until most of them are.
         """
+        held = self._hold_some_ports(host, ports, wanted) if len(ports) >= WIDE_PORTS else []
+        return held if len(held) == wanted else self._hold_lowest_ports(host, ports, wanted)
+
+    def _hold_some_ports(self, host: str, ports: range, wanted: int) -> list[int]:
+        plenty = wanted + SPARE_PORTS // 4
+        candidates = {*ports[:SPARE_PORTS], *random.choices(ports, k=2 * plenty)}  # noqa: S311 - no secret
+        limits = {"candidates": list(candidates), "plenty": plenty, "wanted": wanted}
+        return self._still_free(host, self.session.scalars(HOLD_SOME_PORTS, {"host": host, **limits}).all())
+
+    def _hold_lowest_ports(self, host: str, ports: range, wanted: int) -> list[int]:
+        taken = self.session.scalars(PORTS_TAKEN, {"host": host}).one()
         if len(ports) - taken < wanted + SPARE_PORTS:
             self._lock("ports")  # about the last ones one decides at a time: two with half of what they want each help nobody
         sure: list[int] = []
         while len(sure) < wanted:
-            limits = {"first": ports.start, "last": ports.stop - 1, "spare": wanted + SPARE_PORTS, "wanted": wanted}
+            taken = self.session.scalars(PORTS_TAKEN, {"host": host}).one()
+            limits = {"first": ports.start, "last": ports.stop - 1, "taken": taken, "spare": wanted + SPARE_PORTS, "wanted": wanted}
             held = self.session.scalars(HOLD_PORTS, {"host": host, **limits}).all()
-            gone = set(self.session.scalars(TAKEN_PORTS, {"host": host, "ports": held}))
-            sure = [port for port in held if port not in gone]  # held before this look, so nobody gets it after it
+            sure = self._still_free(host, held)
             if len(held) < wanted:
                 break
         return sure
+
+    def _still_free(self, host: str, held: Sequence[int]) -> list[int]:
+        """Those that nobody got before they were held: they were held before this look, so nobody gets them after it."""
+        gone = set(self.session.scalars(TAKEN_PORTS, {"host": host, "ports": list(held)}))
+        return [port for port in held if port not in gone]
 
     def _lock(self, name: str) -> None:
         self.session.execute(LOCK, {"name": name})

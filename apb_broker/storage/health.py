@@ -19,11 +19,19 @@ SELECT id, now() + make_interval(secs => :within * random()) FROM instances
 WHERE state = 'ready' AND NOT EXISTS (SELECT FROM health WHERE health.instance_id = instances.id)
 ON CONFLICT DO NOTHING
 """)
+ENROLL_ONE = text("""
+INSERT INTO health (instance_id, due_at) VALUES (:id, now() + make_interval(secs => :within * random())) ON CONFLICT DO NOTHING
+""")
 
 
 def enroll(unit: Unit, *, within_seconds: float) -> None:
-    """Gives each instance that has none a row, due at some time within so many seconds."""
+    """Gives each ready instance that has none a row, due at some time within so many seconds. All instances are read."""
     unit.session.execute(ENROLL, {"within": within_seconds})
+
+
+def enroll_one(unit: Unit, instance_id: str, *, within_seconds: float) -> None:
+    """The same for one that is there."""
+    unit.session.execute(ENROLL_ONE, {"id": instance_id, "within": within_seconds})
 
 
 def _is_busy(instance_id: Any) -> Any:

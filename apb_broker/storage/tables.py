@@ -120,6 +120,7 @@ class Instance(Table):
         Index("instances_name", "organization", "space", "name", unique=True, postgresql_where=text("platform = 'apb'")),
         Index("instances_space", "space", "name"),
         Index("instances_organization", "organization", "plan_id"),
+        Index("instances_age", "created_at", "id"),
         Index("instances_purge", "purge_at", postgresql_where=text("purge_at IS NOT NULL")),
     )
 

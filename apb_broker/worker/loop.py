@@ -24,6 +24,7 @@ from apb_broker.storage.listening import Listener
 from apb_broker.worker import jobs
 
 POLL_SECONDS = 1.0
+ENROLL_SECONDS = 3600.0  # all instances are read then
 LEFT_SECONDS = 120.0  # longer than any pause before an operation is run again
 HAND_BACK_SECONDS = 5.0  # on top of cancel_grace_seconds: then a worker that is to stop goes, whatever the database does
 
@@ -55,6 +56,7 @@ class Worker:
         self._failed_here: dict[str, float] = {}  # when, by operation
         self._next_renewal = 0.0
         self._next_sweep = 0.0
+        self._next_enrollment = 0.0
         self._next_heartbeat = 0.0
         self._has_told = False
         self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -264,6 +266,9 @@ class Worker:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + POLL_SECONDS
             due.serve(self._broker)
+        if time.monotonic() >= self._next_enrollment:
+            health.enroll(self._broker)
+            self._next_enrollment = time.monotonic() + ENROLL_SECONDS
 
     def _tell(self) -> None:
         if time.monotonic() >= self._next_heartbeat:

@@ -5,9 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError
 
 from apb_broker import application
@@ -33,6 +35,44 @@ def test_instances_are_found_by_name_and_space(platform: Platform) -> None:
     assert "hush" not in platform.call("GET", "/admin/v1/instances").text
     assert platform.call("GET", "/admin/v1/instances/i1").json == found
     assert platform.call("GET", "/admin/v1/instances/none").status_code == 404
+
+
+def test_instances_are_listed_page_by_page(platform: Platform) -> None:
+    """`next` leads on, also when the instance that a page ended with is gone; the last page has none."""
+    for number in range(4):
+        scenarios.ready(platform.broker, f"i{number}", context={"instance_name": f"cache-{number}"})
+    first = platform.call("GET", "/admin/v1/instances?limit=2").json
+    scenarios.deprovision(platform.broker, "i1")
+    scenarios.run(platform.broker)
+    second = platform.call("GET", f"/admin/v1/instances?limit=2&after={first['next']}").json
+    assert [[one["id"] for one in page["instances"]] for page in (first, second)] == [["i0", "i1"], ["i2", "i3"]]
+    assert second["next"] is None
+    assert platform.call("GET", "/admin/v1/instances?limit=0").json == {"instances": [], "next": None}
+    narrowed = platform.call("GET", "/admin/v1/instances?name=cache-2&space=space&limit=1").json
+    assert ([one["id"] for one in narrowed["instances"]], narrowed["next"]) == (["i2"], None)
+
+
+@pytest.mark.parametrize("after", ["i1", "", "W10=", "WyIyMDI2IiwgMV0=", "é", "bnVsbA=="])
+def test_page_after_nothing_that_a_page_has_told_is_refused(platform: Platform, after: str) -> None:
+    """The parameter is named."""
+    answer = platform.call("GET", f"/admin/v1/instances?after={quote(after)}")
+    assert answer.status_code == 400
+    assert answer.json["description"] == "after: expected what the page before says as `next`"
+
+
+def test_page_of_instances_takes_as_many_statements_as_one_instance(platform: Platform) -> None:
+    """Bindings, last operations and health of all are looked up together."""
+    sent: list[str] = []
+    listen(platform.broker.database.engine, "before_cursor_execute", lambda _connection, _cursor, statement, *_rest: sent.append(statement))
+    counts = []
+    for number in range(1, 4):
+        scenarios.ready(platform.broker, f"i{number}")
+        scenarios.bind(platform.broker, f"i{number}")
+        scenarios.run(platform.broker, scenarios.BOUND)
+        sent.clear()
+        assert len(platform.call("GET", "/admin/v1/instances").json["instances"]) == number
+        counts.append(len(sent))
+    assert len(set(counts)) == 1
 
 
 def test_operations_are_listed_newest_first_and_outlive_their_instance(platform: Platform) -> None:

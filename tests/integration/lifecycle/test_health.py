@@ -1,6 +1,7 @@
 """Health: looks are taken when nothing else is to be done, stand in nobody's way, and leave nothing but how the instance is."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from apb_broker.lifecycle import audit, errors, fleet, health, instances, interv
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 from apb_broker.lifecycle.outcomes import Result
+from apb_broker.storage.tables import Health
 from tests import scenarios
 from tests.conftest import CONFIG
 
@@ -58,6 +60,35 @@ def view(broker: Broker) -> dict[str, Any]:
 def end_repair(broker: Broker, result: Result = scenarios.SUCCESS) -> None:
     """The repair that is queued ends so."""
     assert scenarios.run(broker, result).kind == "repair"
+
+
+def test_new_instance_is_looked_at_by_itself(make: Callable[..., Broker]) -> None:
+    """From when it is ready on, at some time within the interval; not before, and not where nothing is looked at."""
+    broker = make()
+    scenarios.provision(broker)
+    assert row_of(broker) is None
+    scenarios.run(broker)
+    row = row_of(broker)
+    with broker.database.unit() as unit:
+        assert row is not None and timedelta(0) <= row.due_at - unit.now() + timedelta(seconds=5) <= timedelta(seconds=605)
+    off = make(verify_every_seconds=0)
+    scenarios.ready(off, "i2")
+    assert row_of(off, "i2") is None
+
+
+def test_instances_that_nobody_looks_at_are_enrolled(make: Callable[..., Broker]) -> None:
+    """Those that became ready while nothing was looked at; what is not ready is left."""
+    off = make(verify_every_seconds=0)
+    scenarios.ready(off, "i1")
+    scenarios.provision(off, "i2")
+    health.enroll(make())
+    assert row_of(off, "i1") is not None and row_of(off, "i2") is None
+
+
+def row_of(broker: Broker, instance_id: str = "i1") -> Health | None:
+    """When an instance is to be looked at, if it is."""
+    with broker.database.unit() as unit:
+        return health.health.find(unit, instance_id)
 
 
 def test_look_leaves_nothing_but_how_the_instance_is(make: Callable[..., Broker]) -> None:

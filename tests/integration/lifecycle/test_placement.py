@@ -217,6 +217,44 @@ def test_concurrent_instances_get_different_ports(make_broker: Any, tmp_path: An
     assert sorted(ports) == list(range(31000, 31010))
 
 
+ONE_HOST = "{name: a, address: 192.0.2.1, memory_gb: 4}"
+
+
+def of_many_hosts(make_broker: Any, tmp_path: Any, hosts: int) -> Broker:
+    """Large boxes on so many hosts with 4 GB each."""
+    many = ", ".join(ONE_HOST.replace("a,", f"host-{number},", 1).replace("192.0.2.1", f"10.0.0.{number}") for number in range(hosts))
+    return make_broker(boxes.write(tmp_path).replace(ONE_HOST, many).replace("targets: [two, one]", "targets: [one]"))
+
+
+def test_many_hosts_are_filled_to_the_last(make_broker: Any, tmp_path: Any) -> None:
+    """Of many a few are looked at, and all before anybody hears that there is no room."""
+    hosts = places.MANY_HOSTS + 4
+    broker = of_many_hosts(make_broker, tmp_path, hosts)
+    assert len({provision(broker, f"i{number}", "large", memory=4)["host"] for number in range(hosts)}) == hosts
+    with pytest.raises(errors.NoCapacity) as caught:
+        provision(broker, "more", "large", memory=4)
+    assert str(caught.value).count("has 0 GB of memory free") == hosts
+
+
+def test_many_hosts_are_given_away_side_by_side(make_broker: Any, tmp_path: Any) -> None:
+    """Whoever decides about a few of them holds up nobody who decides about others; who found no room among a few holds none of these."""
+    broker = of_many_hosts(make_broker, tmp_path, places.MANY_HOSTS + 1)
+    offer = broker.catalog.offer(**boxes.ids("large"))
+    needs = {"memory_gb": 4, "ports": ["client"], "copies": 1}
+    with broker.database.unit() as unit:
+        places.choose(unit, offer, needs)
+        assert unit.session.scalars(LOCKS).one() == places.FEW_HOSTS + 2  # a port, and that these hosts have few of them
+    with broker.database.unit() as unit:
+        unit.mark()
+        unit.lock_places({"somewhere"})
+        assert unit.session.scalars(LOCKS).one() == 1
+        unit.let_go()
+        assert unit.session.scalars(LOCKS).one() == 0
+
+
+LOCKS = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+
+
 WIDE = "20000-29999"
 
 
@@ -265,6 +303,44 @@ def test_port_that_is_looked_for_while_it_is_guessed_by_another_is_not_given_twi
     monkeypatch.setattr(places, "choose", overtaken)
     scenarios.provision(wide_broker, "i2")
     assert [port(wide_broker, name) for name in ("i1", "i2", "i3")] == [20000, 20002, 20001]
+
+
+def take(broker: Broker, first: int, last: int) -> None:
+    """Gives these ports to an instance that is there."""
+    with broker.database.unit() as unit:
+        unit.session.execute(TAKE, {"first": first, "last": last})
+
+
+TAKE = text(
+    "INSERT INTO allocations SELECT '127.0.0.1', port, 'i1', port::text FROM generate_series(CAST(:first AS integer), :last) AS ports(port)"
+)
+
+
+def test_port_of_many_is_any_free_one_where_the_lowest_are_taken(wide_broker: Broker) -> None:
+    """The lowest as long as there are some; what is taken is never given, and nobody else gets what is held."""
+    scenarios.ready(wide_broker, "i1")
+    with wide_broker.database.unit() as unit:
+        unit.session.execute(text("DELETE FROM allocations"))
+    take(wide_broker, 20000, 20010)
+    many = range(20000, 30000)
+    with wide_broker.database.unit() as first, wide_broker.database.unit() as second:
+        assert first.hold_ports("127.0.0.1", many, 2) == [20011, 20012]
+        assert second.hold_ports("127.0.0.1", many, 2) == [20013, 20014]
+    take(wide_broker, 20011, 25000)
+    with wide_broker.database.unit() as first, wide_broker.database.unit() as second:
+        held = [port for unit in (first, second) for port in unit.hold_ports("127.0.0.1", many, 5)]
+    assert len(set(held)) == 10 and min(held) > 25000
+
+
+def test_last_ports_of_many_are_found(wide_broker: Broker) -> None:
+    """Where nearly all are taken those that are left are looked for."""
+    scenarios.ready(wide_broker, "i1")
+    with wide_broker.database.unit() as unit:
+        unit.session.execute(text("DELETE FROM allocations"))
+    take(wide_broker, 20000, 24444)
+    take(wide_broker, 24446, 29998)
+    with wide_broker.database.unit() as unit:
+        assert unit.hold_ports("127.0.0.1", range(20000, 30000), 3) == [24445, 29999]
 
 
 def test_same_id_sent_twice_at_once_is_made_once(wide_broker: Broker) -> None:

@@ -75,6 +75,7 @@ class FakeBroker:
         self.operations: dict[str, dict[str, Any]] = {}
         self.lines = ["Start the server", "Publish the result"]
         self.outcome = ("succeeded", "")
+        self.page = 1000  # instances at a time, at most
         self.kept_until: str | None = None  # deleted instances are kept, until then
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -156,8 +157,9 @@ class FakeBroker:
         return 200, {"services": [SERVICE]}
 
     def list_instances(self, query, body):
-        wanted = [one for one in self.instances.values() if all(one[key] == query[key] for key in query)]
-        return 200, {"instances": wanted}
+        wanted = [one for one in self.instances.values() if all(one[key] == query[key] for key in ("name", "space") if key in query)]
+        first, last = int(query.get("after", 0)), int(query.get("after", 0)) + min(int(query["limit"]), self.page)
+        return 200, {"instances": wanted[first:last], "next": str(last) if last < len(wanted) else None}
 
     def get_instance(self, query, body, instance_id):
         return (200, self.instances[instance_id]) if instance_id in self.instances else _missing(f"instance {instance_id}")

@@ -167,6 +167,16 @@ def test_instances_lists_one_a_line_whatever_its_length(broker, apb):
     assert [one["id"] for one in json.loads(apb("instances", "-o", "json").stdout)] == ["i-1", "i-2"]
 
 
+def test_instances_lists_all_of_them_page_by_page(broker, apb):
+    """A broker gives some at a time; people and programs get all, in its order."""
+    broker.page = 2
+    for number in range(5):
+        broker.add_instance(f"cache-{number}", f"i-{number}")
+    assert [one["id"] for one in json.loads(apb("instances", "-o", "json").stdout)] == [f"i-{number}" for number in range(5)]
+    assert len(apb("instances").stdout.splitlines()) == 6
+    assert [query.get("after") for method, path, query, _ in broker.requests if path == "/admin/v1/instances"][:3] == [None, "2", "4"]
+
+
 def test_instances_shows_one_in_full(broker, apb):
     """Parameters, connection, bindings, the last operation."""
     broker.add_instance()
