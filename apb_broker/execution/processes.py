@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PARENT, _GROUP, _SESSION, _THREADS, _RESIDENT_PAGES = 1, 2, 3, 17, 21  # places in _statuses()
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -39,7 +40,12 @@ def die_with_parent(parent_pid: int, signal_number: int) -> None:
         os._exit(1)
 
 
-def _prctl(option: int, value: int) -> None:
+def name(word: str) -> None:
+    """What lists of processes call this one; the kernel keeps 15 bytes."""
+    _prctl(_PR_SET_NAME, os.fsencode(word))
+
+
+def _prctl(option: int, value: int | bytes) -> None:
     if _LIBC.prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl({option})")
 
