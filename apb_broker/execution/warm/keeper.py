@@ -87,6 +87,8 @@ class Keeper:
                 self._fail(f"it was not ready within {START_SECONDS:.0f} s")
         elif self._process.poll() is not None:
             self._fail(f"it ended with status {self._process.returncode}")
+        elif environment.of_run(os.environ) != self._environment:
+            self._restart("the environment of this process was changed since")
 
     def _start(self) -> None:
         self._environment = environment.of_run(os.environ)
@@ -109,8 +111,6 @@ class Keeper:
     def supervisor(self, patience_seconds: float) -> Forked | str:
         """One for a run that is to begin; or why there is none. Waits for at most that long."""
         self.tend()
-        if self._is_ready and environment.of_run(os.environ) != self._environment:
-            self._restart("the environment of this process has changed since")
         if not self._is_ready or self._connection is None:
             return self._why_not
         its_orders, orders = os.pipe()

@@ -201,4 +201,3 @@ def _leave(code: Any) -> NoReturn:
 def mark_runner(directory: Path) -> None:
     """This process and all it will fork belong to the run of that directory, which is how what a run has left is found."""
     titles.mark(str(directory))
-
