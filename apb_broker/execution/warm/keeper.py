@@ -21,6 +21,8 @@ START_SECONDS = 60.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0  # before it is started anew, twice as long after each failure
 END_SECONDS = 2.0
 
+PROGRAM = ("-P", "-m", "apb_broker.execution.warm.zygote")
+
 NOT_KEPT = "this process keeps no warm one"
 STARTING = "the warm process is still loading"
 
@@ -61,7 +63,7 @@ class Keeper:
         self._connection: socket.socket | None = None
         self._environment: dict[str, str] = {}
         self._is_ready = False
-        self._why_not = STARTING
+        self.why_not = STARTING  # where it is not ready: the reason
         self._started_at = 0.0
         self._failures = 0
         self._next_start = 0.0
@@ -95,8 +97,8 @@ class Keeper:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
             self._process = subprocess.Popen(  # noqa: S603 - a program of this installation
-                [sys.executable, "-P", "-m", "apb_broker.execution.warm.zygote", titles.ROOM_ARGUMENT],
-                stdin=its,
+                [sys.executable, *PROGRAM, titles.ROOM_ARGUMENT],
+                stdin=its.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
@@ -105,14 +107,13 @@ class Keeper:
             )
         self._connection = ours
         self._started_at = processes.boot_clock()
-        self._why_not = STARTING if not self._failures else self._why_not
         orphans.watch(self._process.pid)
 
     def supervisor(self, patience_seconds: float) -> Forked | str:
         """One for a run that is to begin; or why there is none. Waits for at most that long."""
         self.tend()
         if not self._is_ready or self._connection is None:
-            return self._why_not
+            return self.why_not
         its_orders, orders = os.pipe()
         messages, its_messages = os.pipe()
         try:
@@ -125,7 +126,7 @@ class Keeper:
             return Forked(pid, orders, messages)
         os.close(orders)
         os.close(messages)
-        return self._why_not
+        return self.why_not
 
     def _ask(self, descriptors: list[int], patience_seconds: float) -> dict[str, Any]:
         assert self._connection  # noqa: S101 - it is ready
@@ -167,12 +168,12 @@ class Keeper:
     def _restart(self, why: str) -> None:
         """What is wrong with it is not wrong with the next one."""
         self._end()
-        self._why_not = f"{why}; the warm process loads it anew"
+        self.why_not = f"{why}: the warm process is loading anew"
         self._start()
 
     def _fail(self, why: str) -> None:
         self._end()
-        self._why_not = f"there is no warm process: {why}"
+        self.why_not = f"there is no warm process: {why}"
         pause = min(FIRST_PAUSE_SECONDS * 2**self._failures, LONGEST_PAUSE_SECONDS)
         self._failures += 1
         self._next_start = processes.boot_clock() + pause
@@ -190,7 +191,7 @@ class Keeper:
     def close(self) -> None:
         """End it. Runs that it began go on."""
         self._end()
-        self._why_not = NOT_KEPT
+        self.why_not = NOT_KEPT
 
 
 _keeper: Keeper | None = None

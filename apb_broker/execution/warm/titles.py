@@ -5,14 +5,11 @@ People and programs know supervisors and playbooks by their command lines, and w
 its directory in an environment. The room for both is an argument and a variable that say nothing.
 """
 
-import contextlib
 import ctypes
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from apb_broker.execution import processes
 
 ROOM_VARIABLE = "APB_RUN"
 ROOM_VALUE = " " * 1024
@@ -58,8 +55,6 @@ def rename(words: Sequence[str]) -> None:
     """The command line of this process from now on, and that of all it will fork."""
     if _areas:
         _areas[0].write(b"\0".join(os.fsencode(word) for word in words))
-        with contextlib.suppress(OSError):
-            processes.name(Path(words[0]).name)
 
 
 def mark(text: str) -> None:
