@@ -1,4 +1,4 @@
-"""A run is the same one whether its ansible-playbook is forked from the warm process or executed: each event, the exit status, the outcome."""
+"""A run is the same whether its ansible-playbook is forked from the warm process or executed: events, exit status, outcome."""
 
 import json
 import re
@@ -32,7 +32,8 @@ PLAYS = {
     "no_log failure": "- {name: Hide, ansible.builtin.command: 'false', no_log: true}",
     "check mode": "- {name: Write, ansible.builtin.copy: {content: x, dest: '{{ directory }}/checked'}, check_mode: true}\n"
     "- {name: Skipped, ansible.builtin.command: 'true', check_mode: true}",
-    "missing vault secret": f"- name: Open\n  vars:\n    hidden: !vault |\n          {VAULTED}  ansible.builtin.debug: {{msg: '{{{{ hidden }}}}'}}",
+    "missing vault secret": f"- name: Open\n  vars:\n    hidden: !vault |\n          {VAULTED}"
+    "  ansible.builtin.debug: {msg: '{{ hidden }}'}",
 }
 EXPECTED = {"ok": (0, "succeeded"), "check mode": (0, "succeeded"), "unreachable": (4, "failed"), "syntax error": (4, "failed")}
 HOSTS = {"far": {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_connection": "ssh"}}
