@@ -35,15 +35,21 @@ PLUGINS = {
         *("assert", "command", "copy", "debug", "fail", "include_vars", "normal", "set_fact", "set_stats", "shell", "template"),
         "validate_argument_spec",
     ),
-    "become": ("su", "sudo"),
     "cache": ("memory",),
     "callback": ("default", "junit", "minimal", "oneline", "tree"),
-    "connection": ("local", "ssh"),
     "inventory": ("auto", "host_list", "ini", "script", "toml", "yaml"),
-    "shell": ("sh",),
     "strategy": ("linear",),
     "vars": ("host_group_vars",),
 }
+ALL_OF = ("become", "connection", "shell")  # of which ansible-playbook loads each in each run, to know the names of their variables
+MODULES = (
+    "ansible.module_utils._internal._json._profiles._module_legacy_c2m",
+    "ansible.module_utils._internal._json._profiles._module_legacy_m2c",
+    "ansible.playbook.handler_task_include",
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "multiprocessing.popen_fork",
+    "multiprocessing.synchronize",
+)
 OF_A_RUN = ("ANSIBLE_LOCAL_TEMP", "ANSIBLE_SSH_CONTROL_PATH_DIR", "TMPDIR", "AWX_ISOLATED_DATA_DIR")  # read anew, or made anew
 
 _loaded_with: dict[str, str] = {}
@@ -90,6 +96,10 @@ def _load_ansible() -> None:
     for kind, names in PLUGINS.items():
         for name in names:
             getattr(loader, f"{kind}_loader").get(name, class_only=True)
+    for kind in ALL_OF:
+        list(getattr(loader, f"{kind}_loader").all(class_only=True))
+    for module in MODULES:
+        importlib.import_module(module)
     loader.vars_loader._plugin_instance_cache.clear()  # it would give out the class for an instance
     for package in ("module_utils", "plugin_utils", "action", "lookup", "modules"):
         for found in pkgutil.iter_modules(importlib.import_module(f"{COLLECTION}.plugins.{package}").__path__):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -50,29 +49,28 @@ def outcome_of(job, helpers):
 
 
 @pytest.mark.parametrize("runs", [40, pytest.param(500, marks=pytest.mark.long)])
-def test_runs_leave_no_memory_descriptor_or_file(runs, kept, warm_job, helpers):
+def test_runs_leave_no_memory_descriptor_or_file(runs, warm_job, helpers, monkeypatch, tmp_path):
     """Neither in the warm process nor in the worker, nor anywhere that runs write to; and none sees another's values."""
-    zygote = psutil.Process(kept.pid)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    helpers.until(lambda: execution.keep_warm().is_ready)
+    zygote = psutil.Process(execution.keep_warm().pid)
     for _ in range(WARMED_UP):
         outcome_of(warm_job(), helpers)
-    before = cost(zygote)
+    before, pids = cost(zygote, tmp_path), set()
     for number in range(runs):
-        assert outcome_of(warm_job(f"value-{number}"), helpers)[1].published == {"outputs": {"a": f"value-{number}"}}
-    memory, *others = cost(zygote)
+        with execution.start(warm_job(f"value-{number}")) as run:
+            assert not run.why_cold
+            assert helpers.outcome_of(run).published == {"outputs": {"a": f"value-{number}"}}
+        pids.add(run.pid)
+    memory, *others = cost(zygote, tmp_path)
     assert memory - before[0] < LET_GO_KB
     assert others == before[1:]
+    assert [path for path in Path("/dev/shm").iterdir() if path.name.startswith(tuple(f"apb-run-{pid}-" for pid in pids))] == []
 
 
-def cost(zygote):
-    """Its memory in kB; descriptors, of both; its children, and files of runs."""
-    places = (Path("/dev/shm"), Path(tempfile.gettempdir()), Path.home() / ".ansible" / "tmp")
-    files = sorted(
-        str(path)
-        for place in places
-        if place.is_dir()
-        for path in place.iterdir()
-        if path.name.startswith(("apb-run-", "apb-warm-", "ansible-"))
-    )
+def cost(zygote, home):
+    """The warm process's memory in kB; descriptors, its own and those of this process; its children; all files in the home directory."""
+    files = sorted(map(str, home.rglob("*")))
     return [zygote.memory_info().rss >> 10, zygote.num_fds(), psutil.Process().num_fds(), zygote.children(), files]
 
 
