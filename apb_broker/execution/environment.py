@@ -58,12 +58,16 @@ def of_run(worker: Mapping[str, str]) -> dict[str, str]:
     return environment
 
 
+def configuration_files(worker: Mapping[str, str]) -> list[Path]:
+    """The files of which Ansible takes the first that exists as its ansible.cfg."""
+    places = [worker.get("ANSIBLE_CONFIG"), f"{worker['HOME']}/.ansible.cfg" if worker.get("HOME") else None, "/etc/ansible/ansible.cfg"]
+    paths = [Path(place).expanduser() for place in places if place]
+    return [path / "ansible.cfg" if path.is_dir() else path for path in paths]
+
+
 def _said_in_configuration(worker: Mapping[str, str]) -> set[str]:
     """The options in the ansible.cfg that Ansible will find. One that cannot be read is its to complain of."""
-    places = [worker.get("ANSIBLE_CONFIG"), f"{worker['HOME']}/.ansible.cfg" if worker.get("HOME") else None, "/etc/ansible/ansible.cfg"]
-    for place in filter(None, places):
-        path = Path(place).expanduser()
-        path = path / "ansible.cfg" if path.is_dir() else path
+    for path in configuration_files(worker):
         if path.exists():
             parser = configparser.RawConfigParser()
             try:
