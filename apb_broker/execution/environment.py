@@ -61,12 +61,15 @@ def of_run(worker: Mapping[str, str]) -> dict[str, str]:
     return environment
 
 
-def remote_temporary(worker: Mapping[str, str], slug: str, epoch: int) -> str:
+def remote_temporary(worker: Mapping[str, str], slug: str, epoch: int) -> str | None:
     """Ansible's temporary directory on the host of an instance, for one run: where the operator wants it, and by a name that
-    tells whose it is, by which module_utils/host_temporary.py removes what a killed task left. As in roles/instance.
+    tells whose it is, by which module_utils/host_temporary.py removes what a killed task left.
+
+    For a variable. None where the operator wrote a template: tasks that are delegated take such a variable as it is written.
     """
     said = worker.get("ANSIBLE_REMOTE_TEMP") or worker.get("ANSIBLE_REMOTE_TMP") or _said_in_configuration(worker).get("remote_tmp")
-    return f"{(said or REMOTE_TEMPORARY).rstrip('/')}/apb-{slug}/{epoch}"
+    place = (said or REMOTE_TEMPORARY).rstrip("/")
+    return None if "{{" in place else f"{place}/apb-{slug}/{epoch}"
 
 
 def _said_in_configuration(worker: Mapping[str, str]) -> dict[str, str]:

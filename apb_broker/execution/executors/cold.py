@@ -85,9 +85,8 @@ def inventories(job: Job, directory: Path) -> list[str]:
 def _everywhere(job: Job) -> dict[str, Any]:
     """What a killed task leaves on a host can be told from others', unless the operator's inventory says where it lies."""
     slug = job.variables.get("apb_instance", {}).get("names", {}).get("slug")
-    if slug is None:
-        return {}
-    return {"ansible_remote_tmp": environment.remote_temporary(os.environ, slug, job.epoch)}
+    place = None if slug is None else environment.remote_temporary(os.environ, slug, job.epoch)
+    return {} if place is None else {"ansible_remote_tmp": place}
 
 
 def _host(variables: dict[str, Any], directory: Path) -> dict[str, Any]:

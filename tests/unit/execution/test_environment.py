@@ -54,3 +54,4 @@ def test_temporary_directory_of_a_run_is_where_the_operator_wants_it(tmp_path):
     assert environment.remote_temporary({"HOME": str(tmp_path)}, "redis-1", 7) == "/var/tmp/ansible/apb-redis-1/7"
     for name in ("ANSIBLE_REMOTE_TEMP", "ANSIBLE_REMOTE_TMP"):
         assert environment.remote_temporary({"HOME": str(tmp_path), name: "$HOME/t"}, "redis-1", 7) == "$HOME/t/apb-redis-1/7"
+    assert environment.remote_temporary({"ANSIBLE_REMOTE_TEMP": "{{ ANSIBLE_HOME }}/tmp"}, "redis-1", 7) is None
