@@ -76,8 +76,16 @@ def inventories(job: Job, directory: Path) -> list[str]:
     """The inventory arguments: ours, always with localhost, and after it, so that it wins, the operator's file."""
     hosts = {"localhost": {"ansible_connection": "local"}, **(job.inventory or {}).get("hosts", {})}
     ours = directory / "inventory" / "hosts.json"
-    ours.write_text(json.dumps({"all": {"hosts": {name: _host(variables or {}, directory) for name, variables in hosts.items()}}}))
+    described = {name: _host(variables or {}, directory) for name, variables in hosts.items()}
+    ours.write_text(json.dumps({"all": {"hosts": described, "vars": _everywhere(job)}}))
     return [str(ours)] + ([job.inventory_file] if job.inventory_file else [])
+
+
+def _everywhere(job: Job) -> dict[str, Any]:
+    """What a killed task leaves on a host can be told from others', unless the operator's inventory says where it lies."""
+    slug = job.variables.get("apb_instance", {}).get("names", {}).get("slug")
+    place = None if slug is None else environment.remote_temporary(os.environ, slug, job.epoch)
+    return {} if place is None else {"ansible_remote_tmp": place}
 
 
 def _host(variables: dict[str, Any], directory: Path) -> dict[str, Any]:
