@@ -30,7 +30,7 @@ def nothing_left(site: Site, far: Broker) -> Iterator[None]:
     site.require(before)
 
 
-@pytest.fixture(params=["True", "False"], ids=["pipelining", "no-pipelining"])
+@pytest.fixture(params=["True", pytest.param("False", marks=pytest.mark.long)], ids=["pipelining", "no-pipelining"])
 def pipelining(request: pytest.FixtureRequest, site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
     """The worker's ANSIBLE_PIPELINING."""
     monkeypatch.setitem(site.environment, "ANSIBLE_PIPELINING", request.param)
@@ -111,7 +111,7 @@ def test_files_of_a_task_that_was_killed_go_with_the_next_run(site: Site, far: B
     assert not list(host.temporary.iterdir())
 
 
-@pytest.mark.parametrize("by", ["cancel", "removal"])
+@pytest.mark.parametrize("by", ["cancel", pytest.param("removal", marks=pytest.mark.long)])
 def test_files_of_a_task_that_was_halted_go_with_its_operation(site: Site, far: Broker, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     """Without pipelining the module lies there, and hangs; after the cancel, or the removal, nothing is left."""
     monkeypatch.setitem(site.environment, "ANSIBLE_PIPELINING", "False")
