@@ -19,7 +19,7 @@ from apb_broker.storage.errors import StorageError
 from apb_broker.storage.tables import Binding, Instance, Operation, Progress, Table
 
 RETRY_SECONDS = (1, 5, 15, 60)
-WAIT_POLL_SECONDS = 0.1
+WAIT_POLL_SECONDS = 0.025
 DESCRIPTION_LENGTH = 2000
 
 

@@ -51,18 +51,20 @@ def outcome_of(job, helpers):
 @pytest.mark.parametrize("runs", [40, pytest.param(500, marks=pytest.mark.long)])
 def test_runs_leave_no_memory_descriptor_or_file(runs, warm_job, helpers, monkeypatch, tmp_path):
     """Neither in the warm process nor in the worker, nor anywhere that runs write to; and none sees another's values."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     helpers.until(lambda: execution.keep_warm().is_ready)
     zygote = psutil.Process(execution.keep_warm().pid)
     for _ in range(WARMED_UP):
         outcome_of(warm_job(), helpers)
-    before, pids = cost(zygote, tmp_path), set()
+    before, pids = cost(zygote, home), set()
     for number in range(runs):
         with execution.start(warm_job(f"value-{number}")) as run:
             assert not run.why_cold
             assert helpers.outcome_of(run).published == {"outputs": {"a": f"value-{number}"}}
         pids.add(run.pid)
-    memory, *others = cost(zygote, tmp_path)
+    memory, *others = cost(zygote, home)
     assert memory - before[0] < LET_GO_KB
     assert others == before[1:]
     assert [path for path in Path("/dev/shm").iterdir() if path.name.startswith(tuple(f"apb-run-{pid}-" for pid in pids))] == []
