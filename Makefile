@@ -11,7 +11,7 @@ RUN := .venv/bin/
 PROGRAMS := $(CURDIR)/.venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites fuzz bench test-faults test-long test-prepare clean
+.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites fuzz bench test-faults test-cold test-long test-cluster cluster-up cluster-down test-prepare clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,10 +69,22 @@ bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throug
 	$(RUN)python -m bench.$(or $(b),osb) --json build/bench/$(or $(b),osb).json
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
-	$(RUN)pytest -q -m "long or not long" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
+	$(RUN)pytest -q -m "not cluster" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
+
+test-cluster: venv  ## the tests on a real Kubernetes API, which is built once (needs go), or is KUBECONFIG's or KUBEBUILDER_ASSETS'
+	$(RUN)pytest -q -m cluster tests/cluster
+
+cluster-up: venv  ## such an API to try things on; says how to use it
+	@$(RUN)python -m tests.cluster up
+
+cluster-down: venv  ## its end
+	@$(RUN)python -m tests.cluster down
 
 fuzz: venv  ## requests of all kinds to the broker: 20,000, or n=100000; s=SEED for others (tests send 2,000)
 	APB_FUZZ_REQUESTS=$(or $(n),20000) $(if $(s),APB_FUZZ_SEED=$(s)) $(RUN)pytest -q tests/fuzz --numprocesses 2 --dist loadfile
+
+test-cold: test-prepare  ## the end-to-end tests, and 12 faults, with every run in an ansible-playbook of its own
+	APB_TEST_EXECUTOR=cold $(RUN)pytest -q tests/e2e tests/secrets tests/faults/test_injected_faults.py --numprocesses 2 --dist loadfile
 
 test-faults: venv  ## kill, stop, cut and fill whatever apb needs: 300 faults, or n=1000; s=SEED for others (tests do 12)
 	@$(RUN)python -m tests.faults.suite $(or $(n),300) $(s)

@@ -318,7 +318,13 @@ class Settings(Model):
     failed_logins_per_minute: Annotated[
         int, Field(ge=1, le=100_000, description="Wrong passwords and tokens from one address; further ones are not looked at")
     ] = 30
-    executor: Annotated[Literal["cold", "scripted"], Field(description="How actions run; `scripted` is for tests and load only")] = "cold"
+    executor: Annotated[
+        Literal["warm", "cold", "scripted"],
+        Field(
+            description="How actions run: `warm`, forked from a process of each worker that has loaded Ansible, and cold while there is "
+            "none; `cold`, each in an ansible-playbook of its own; `scripted` is for tests and load only"
+        ),
+    ] = "warm"
 
 
 class Config(Model):

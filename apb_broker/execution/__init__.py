@@ -17,6 +17,8 @@ from apb_broker.execution.limits import Limits
 from apb_broker.execution.orphans import become_subreaper, kill_orphans
 from apb_broker.execution.processes import boot_clock
 from apb_broker.execution.run import Run, start
+from apb_broker.execution.warm.keeper import end as end_warm
+from apb_broker.execution.warm.keeper import keep as keep_warm
 
 __all__ = [
     "Job",
@@ -28,6 +30,8 @@ __all__ = [
     "become_subreaper",
     "boot_clock",
     "dead_directories",
+    "end_warm",
+    "keep_warm",
     "kill_orphans",
     "start",
     "sweep_directories",

@@ -27,6 +27,8 @@ PASSED = (
     "ANSIBLE_SSH_RETRIES",
     "ANSIBLE_TIMEOUT",
     "ANSIBLE_PIPELINING",
+    "ANSIBLE_REMOTE_TEMP",
+    "ANSIBLE_REMOTE_TMP",
 )
 PASSED_PATHS = (
     "ANSIBLE_CONFIG",
@@ -44,6 +46,7 @@ SSH_DEFAULTS = {
     # Without ServerAlive a task whose host has vanished is waited for until the operation's deadline.
     "ANSIBLE_SSH_ARGS": ("ssh_args", "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=5 -o ServerAliveCountMax=3"),
 }
+REMOTE_TEMPORARY = "~/.ansible/tmp"  # Ansible's default
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -58,20 +61,35 @@ def of_run(worker: Mapping[str, str]) -> dict[str, str]:
     return environment
 
 
-def _said_in_configuration(worker: Mapping[str, str]) -> set[str]:
-    """The options in the ansible.cfg that Ansible will find. One that cannot be read is its to complain of."""
+def configuration_files(worker: Mapping[str, str]) -> list[Path]:
+    """The files of which Ansible takes the first that exists as its ansible.cfg."""
     places = [worker.get("ANSIBLE_CONFIG"), f"{worker['HOME']}/.ansible.cfg" if worker.get("HOME") else None, "/etc/ansible/ansible.cfg"]
-    for place in filter(None, places):
-        path = Path(place).expanduser()
-        path = path / "ansible.cfg" if path.is_dir() else path
+    paths = [Path(place).expanduser() for place in places if place]
+    return [path / "ansible.cfg" if path.is_dir() else path for path in paths]
+
+
+def remote_temporary(worker: Mapping[str, str], slug: str, epoch: int) -> str | None:
+    """Ansible's temporary directory on the host of an instance, for one run: where the operator wants it, and by a name that
+    tells whose it is, by which module_utils/host_temporary.py removes what a killed task left.
+
+    For a variable. None where the operator wrote a template: tasks that are delegated take such a variable as it is written.
+    """
+    said = worker.get("ANSIBLE_REMOTE_TEMP") or worker.get("ANSIBLE_REMOTE_TMP") or _said_in_configuration(worker).get("remote_tmp")
+    place = (said or REMOTE_TEMPORARY).rstrip("/")
+    return None if "{{" in place else f"{place}/apb-{slug}/{epoch}"
+
+
+def _said_in_configuration(worker: Mapping[str, str]) -> dict[str, str]:
+    """The options in the ansible.cfg that Ansible will find. One that cannot be read is its to complain of."""
+    for path in configuration_files(worker):
         if path.exists():
-            parser = configparser.RawConfigParser()
+            parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))  # as Ansible reads it
             try:
                 parser.read(path)
             except (configparser.Error, OSError, UnicodeDecodeError):
-                return set()
-            return {option for section in parser.sections() for option in parser.options(section)}
-    return set()
+                return {}
+            return {option: value for section in parser.sections() for option, value in parser.items(section)}
+    return {}
 
 
 def _absolute(paths: str) -> str:

@@ -19,7 +19,11 @@ class JobError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """One action on one instance or binding. `executor` is `cold` (ansible-runner in fresh processes) or `scripted` (tests and load)."""
+    """One action on one instance or binding.
+
+    `executor`: `cold` (ansible-runner in fresh processes), `warm` (the same in forks of a process that has loaded
+    Ansible, where this process keeps one; otherwise cold) or `scripted` (tests and load).
+    """
 
     operation_id: str
     epoch: int

@@ -54,12 +54,12 @@ def _bury(kept: Collection[int]) -> bool:
 
 
 def watch(pid: int) -> None:
-    """A supervisor lives: its tree is not touched."""
+    """A supervisor, or the warm process: its tree is not touched."""
     _live_supervisors.add(pid)
 
 
 def forget(pid: int) -> None:
-    """The supervisor was waited for: what it left is fair game."""
+    """It was waited for: what it left is fair game."""
     _live_supervisors.discard(pid)
 
 

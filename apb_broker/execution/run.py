@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import IO, Protocol
 
 from apb_broker.execution import directory, environment, orphans, processes
 from apb_broker.execution.job import Assignment, Job, Outcome, Progress, checked, decode_message, encode_assignment
+from apb_broker.execution.warm import keeper
 
 _CLOSE_SECONDS = 5.0  # on top of the grace time, before a supervisor that does not end is killed
 
@@ -22,9 +25,24 @@ def start(job: Job, *, run_root: Path | None = None) -> "Run":
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("runs are started from the main thread only")
-    assignment = encode_assignment(Assignment(checked(job), os.getpid(), None if run_root is None else str(run_root.absolute())))
+    job = checked(job)
+    parent = os.getpid(), None if run_root is None else str(run_root.absolute())
+    assignment = encode_assignment(Assignment(job, *parent))
     directory.sweep(run_root)
-    supervisor = subprocess.Popen(
+    forked = keeper.supervisor(job.lease_seconds / 4) if job.executor == "warm" else ""
+    if isinstance(forked, keeper.Forked):
+        supervisor: _Supervisor = forked
+    else:
+        supervisor = _executed()
+        if job.executor == "warm":
+            job = replace(job, executor="cold")
+            assignment = encode_assignment(Assignment(job, *parent))
+    orphans.watch(supervisor.pid)
+    return Run(job, supervisor, assignment, run_root, why_cold=forked if isinstance(forked, str) else "")
+
+
+def _executed() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
         # -P: nothing is imported from the current directory
         [sys.executable, "-P", "-m", "apb_broker.execution.supervisor"],
         stdin=subprocess.PIPE,
@@ -35,15 +53,27 @@ def start(job: Job, *, run_root: Path | None = None) -> "Run":
         start_new_session=True,
         bufsize=0,
     )
-    orphans.watch(supervisor.pid)
-    return Run(job, supervisor, assignment, run_root)
+
+
+class _Supervisor(Protocol):
+    """A child of this process and the pipes to it."""
+
+    pid: int
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    def wait(self, timeout: float | None = None) -> object: ...
+    def kill(self) -> None: ...
 
 
 class Run:
     """A started run: select on it, `read()` it until an Outcome comes, `renew()` it meanwhile, `close()` it (or use `with`)."""
 
-    def __init__(self, job: Job, supervisor: "subprocess.Popen[bytes]", assignment: bytes, run_root: Path | None) -> None:
+    def __init__(self, job: Job, supervisor: _Supervisor, assignment: bytes, run_root: Path | None, *, why_cold: str = "") -> None:
         self.operation_id = job.operation_id
+        self.why_cold = why_cold  # why a run that was to be warm is not; empty where it is, or was not to be
         self.pid = supervisor.pid
         self._job = job
         self._supervisor = supervisor

@@ -4,7 +4,7 @@ from typing import Any
 
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.requests import Caller
-from apb_broker.storage import audit
+from apb_broker.storage import audit, tables
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Audit, Operation
 
@@ -18,7 +18,7 @@ def note(
 
 def acceptance(caller: Caller, operation: Operation) -> Audit:
     """The entry of an operation that is to be queued, for who writes both."""
-    return Audit(**_who(caller), **_what(operation), outcome="accepted")
+    return tables.new(Audit, **_who(caller), **_what(operation), outcome="accepted")
 
 
 def ended(unit: Unit, operation: Operation) -> None:

@@ -11,6 +11,7 @@ from apb_broker.lifecycle import allowance, audit, errors, health, kept, operati
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.ownership import instance_of, owns
 from apb_broker.lifecycle.requests import Accepted, Caller, Deprovision, Provision, Update
+from apb_broker.storage import tables
 from apb_broker.storage.database import Unit
 from apb_broker.storage.drafts import Draft
 from apb_broker.storage.errors import DuplicateName, Taken
@@ -147,7 +148,8 @@ def _create(
     broker: Broker, unit: Unit | Draft, offer: Offer, request: Provision, parameters: dict[str, Any], placed: placement.Placed
 ) -> Accepted:
     plan = offer.plan
-    instance = Instance(
+    instance = tables.new(
+        Instance,
         id=request.instance_id,
         name=request.context.get("instance_name"),
         platform=request.context.get("platform"),
@@ -283,7 +285,8 @@ def _offered(broker: Broker, plan: Any) -> Any:
 
 
 def _update_again(instance: Instance, active: Operation, plan: Any, desired: dict[str, Any]) -> Accepted:
-    if (service.plan_from_snapshot(active.request["plan"]), active.request["parameters"]) != (plan, desired):
+    asked = service.plan_from_snapshot(active.request["plan"])
+    if (asked.snapshot(), active.request["parameters"]) != (plan.snapshot(), desired):
         raise errors.Busy(f"instance {instance.id} is busy: another update (operation {active.id}) is in progress")
     return _accepted(instance, active)
 

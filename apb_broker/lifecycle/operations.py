@@ -12,7 +12,7 @@ from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from apb_broker.lifecycle.ownership import owns
 from apb_broker.lifecycle.requests import Caller
-from apb_broker.storage import queue
+from apb_broker.storage import queue, tables
 from apb_broker.storage.database import Unit
 from apb_broker.storage.drafts import Draft
 from apb_broker.storage.errors import StorageError
@@ -39,7 +39,8 @@ def accept(
 
     The caller holds the instance's lock, or has a new one among the rows.
     """
-    operation = Operation(
+    operation = tables.new(
+        Operation,
         id=str(uuid.uuid4()),
         kind=kind,
         instance_id=instance.id,
@@ -55,7 +56,7 @@ def accept(
         deadline_at=datetime.now(UTC) + timedelta(seconds=broker.settings.operation_deadline_seconds),
     )
     unit.seal(operation, request=request)
-    first_line = Progress(operation_id=operation.id, text=f"{kind} accepted")
+    first_line = tables.new(Progress, operation_id=operation.id, text=f"{kind} accepted")
     unit.insert(*rows, operation, first_line, audit.acceptance(caller, operation), notify=queue.CHANNEL)
     return operation
 

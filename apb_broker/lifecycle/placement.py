@@ -12,6 +12,7 @@ from typing import Any
 from apb_broker.catalog.catalog import Offer
 from apb_broker.catalog.config import Host, HostTarget, SharedTarget, Target
 from apb_broker.lifecycle import errors
+from apb_broker.storage import tables
 from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import Allocation, Instance, Reservation, Table
 
@@ -89,11 +90,11 @@ def _on_first(unit: Unit, targets: Sequence[Target], needs: dict[str, Any], miss
 def rows(instance_id: str, placed: Placed) -> list[Table]:
     """What gives the room to an instance, to be inserted with it."""
     reserved = [
-        Reservation(instance_id=instance_id, copy=copy, place=place, memory_gb=memory_gb)
+        tables.new(Reservation, instance_id=instance_id, copy=copy, place=place, memory_gb=memory_gb)
         for copy, (place, memory_gb) in enumerate(placed.reservations)
     ]
     allocated = [
-        Allocation(host=host, port=port, instance_id=instance_id, name=name)
+        tables.new(Allocation, host=host, port=port, instance_id=instance_id, name=name)
         for host, ports in placed.allocations
         for name, port in ports.items()
     ]

@@ -6,11 +6,12 @@ which need the row to belong to a `Unit` (its session knows the keys).
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKey, Identity, Index, Integer, Sequence, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, object_session
+from sqlalchemy.orm.attributes import manager_of_class
 
 ACTIVE_STATES = ("queued", "running")
 
@@ -59,6 +60,19 @@ class Table(DeclarativeBase):
         dict[str, Any]: JSONB(),
         list[Any]: JSONB(),
     }
+
+
+Row = TypeVar("Row", bound=Table)
+
+
+def new(table: type[Row], **values: Any) -> Row:
+    """A row that is to be inserted as it is (`storage.insertion`), by its columns.
+
+    What its constructor does besides, an event and a history for each value, is for rows that are changed; it takes eight times as long.
+    """
+    row: Row = manager_of_class(table).new_instance()
+    row.__dict__.update(values)
+    return row
 
 
 epoch_sequence = Sequence("operation_epoch", metadata=Table.metadata)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,7 @@ from apb_broker.web.errors import HttpError
 
 MAX_NAME_BYTES = 800  # ids and names are keys of indexes, which take up to three of them in 2,700 bytes
 MAX_DEPTH = 64
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def register(app: Flask) -> None:
@@ -55,7 +57,7 @@ def require_id(value: str, name: str) -> None:
 def require_storable(value: Any, where: str, depth: int = 0) -> None:
     """What JSON may say but no database keeps: a 400 that says where it is, without repeating the value."""
     if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        if UNSTORABLE.search(value):
             raise HttpError(HTTPStatus.BAD_REQUEST, f"{where}: holds a character that is not allowed (NUL or a lone surrogate)")
     elif isinstance(value, float):
         if not math.isfinite(value):

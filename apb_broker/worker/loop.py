@@ -59,17 +59,20 @@ class Worker:
         self._next_enrollment = 0.0
         self._next_heartbeat = 0.0
         self._has_told = False
+        self._told_cold = {""}  # reasons
         self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
         """Works until SIGTERM or SIGINT, then drains: finishes within drain_seconds, or hands back. A second signal: hands back now."""
         self._catch_signals()
         execution.become_subreaper()
+        self._keep_warm()
         log.info("worker started", owner=self._owner, concurrency=self._broker.settings.concurrency)
         while not self._may_leave():
             self._with_database(self._tell)
             self._with_database(self._claim)
             self._wait()
+            self._keep_warm()
             for running in list(self._running.values()):
                 self._read(running)
                 self._with_database(lambda running=running: self._write(running))  # type: ignore[misc]
@@ -84,6 +87,10 @@ class Worker:
     def _stopping(self) -> bool:
         return self._stop_at is not None
 
+    def _keep_warm(self) -> None:
+        if self._broker.settings.executor == "warm":
+            execution.keep_warm()
+
     def _may_leave(self) -> bool:
         return self._stopping and (not self._running or time.monotonic() > self._leave_at)
 
@@ -92,6 +99,7 @@ class Worker:
         for running in self._running.values():
             log.error("operation not handed back: the database does not answer", **_ids(running.work))
             running.run.close()
+        execution.end_warm()
         self._with_database(lambda: fleet.report_stopped(self._broker, self._owner))
         self._listener.close()
 
@@ -151,6 +159,9 @@ class Worker:
                 operations.finish(self._broker, work.operation_id, work.epoch, Result("failed", message=str(error)))
             return
         self._running[work.operation_id] = Running(work, run, job)
+        if run.why_cold not in self._told_cold:
+            self._told_cold.add(run.why_cold)
+            log.info("this run is a cold one, and so are others for the same reason", **_ids(work), reason=run.why_cold)
 
     def _wait(self) -> None:
         """Until a run says something, something is queued, a signal comes, or it is time to poll."""

@@ -1,4 +1,5 @@
-"""What apb has on a host: directories, programs or units, system users, processes, and who listens on the ports that are for instances.
+"""What apb has on a host: directories, programs or units, system users, processes, temporary directories of runs,
+and who listens on the ports that are for instances.
 
 Owns how each thing is told from what is not ours: its name fits, and either it lies below apb's directory here, or the fence there knows
 the instance, which tells it from another broker's. What a thing should be there for is the caller's to know.
@@ -15,6 +16,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import (
     host_layout,
     host_processes,
     host_runs,
+    host_temporary,
     instance_fence,
     supervised_program,
 )
@@ -30,7 +32,7 @@ UNITS = Path("/etc/systemd/system")
 _UNIT = re.compile(r"apb-(.+)\.service")
 
 
-def work(params: dict, check_mode: bool) -> dict:
+def work(params: dict, check_mode: bool, remote_tmp: str | None = None) -> dict:
     """Changed (never), things [{kind, name, slug, detail}], and expects: what each live instance has to have. Raises HostError."""
     host_layout.check_directory(params["directory"])
     root, slugs = Path(params["directory"]), re.compile("|".join(f"(?:{pattern})" for pattern in params["slugs"]) or "$.")
@@ -38,6 +40,7 @@ def work(params: dict, check_mode: bool) -> dict:
     directories = list(_directories(root / "instances", slugs))
     known |= {thing["slug"] for thing in directories}
     things = [*directories, *_programs(root, slugs, known), *_users(root, known), *_processes(root / "instances", slugs, known)]
+    things += _temporary(remote_tmp, known) if remote_tmp else []
     if params["ports"]:
         first, last = params["ports"]
         things += _listeners(root, range(first, last + 1), known)
@@ -108,6 +111,12 @@ def _processes(homes: Path, slugs: re.Pattern, known: set[str]) -> Iterator[dict
     for pid, (slug, epoch) in host_runs.marked().items():
         if slug in known:
             yield {**thing("run", str(pid), slug, f"{host_processes.command(pid)}, of the run with epoch {epoch}"), "epoch": epoch}
+
+
+def _temporary(remote_tmp: str, known: set[str]) -> Iterator[dict]:
+    for path, slug in host_temporary.found(remote_tmp):
+        if slug in known:
+            yield thing("temporary directory", str(path), slug)
 
 
 def _listeners(root: Path, ports: range, known: set[str]) -> Iterator[dict]:

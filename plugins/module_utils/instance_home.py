@@ -1,7 +1,7 @@
 """The home of an instance on its host: fence, system user, directory, and ports that are its own.
 
 Owns the order: nothing is touched before the fence let the epoch pass and what older runs left working has ended, and
-the fence stays when the rest goes.
+the fence stays when the rest goes. What those runs left in Ansible's temporary directory goes with them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import (
     host_layout,
     host_processes,
     host_runs,
+    host_temporary,
     instance_fence,
     system_users,
 )
@@ -31,8 +32,11 @@ SPEC = dict(
 MODE = 0o700
 
 
-def work(params: dict, check_mode: bool) -> dict:
-    """What became of the home: changed, diff, path, user, supervisor. Raises HostError."""
+def work(params: dict, check_mode: bool, remote_tmp: str | None = None) -> dict:
+    """What became of the home: changed, diff, path, user, supervisor. Raises HostError.
+
+    `remote_tmp` is Ansible's option, as this run has it: whose `~` is meant is found out here.
+    """
     layout = host_layout.Layout(params["directory"], params["slug"])
     before = _state(layout)
     if layout.fences.is_dir():
@@ -43,7 +47,11 @@ def work(params: dict, check_mode: bool) -> dict:
             if not check_mode and params["epoch"] > remembered:
                 instance_fence.record(layout.fence, params["epoch"])
                 host_runs.end_older(params["slug"], params["epoch"])  # what it began meanwhile; from now on it is refused
+            if remote_tmp and not check_mode:
+                host_temporary.remove_older(remote_tmp, params["slug"], params["epoch"])
             _WORK[params["state"]](layout, params, check_mode)
+            if params["state"] == "absent" and not check_mode:
+                _forget(layout, params, remote_tmp)
     elif params["state"] == "present":
         raise HostError(f"{layout.root} is not prepared for instances: run the playbook apb.catalog.prepare_host for this host first")
     after = _wanted(layout, params["state"], before)
@@ -135,11 +143,18 @@ def _remove(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
         shutil.rmtree(layout.home)
     if host_layout.is_root():
         system_users.remove(layout.user)
-    instance_fence.prune(layout.fences, lambda slug: _is_left(host_layout.Layout(params["directory"], slug)))
 
 
-def _is_left(layout: host_layout.Layout) -> bool:
-    return layout.home.exists() or (host_layout.is_root() and system_users.exists(layout.user))
+def _forget(layout: host_layout.Layout, params: dict, remote_tmp: str | None) -> None:
+    """The last trace of its runs, and then fences of those of which there is none."""
+    if remote_tmp:
+        host_temporary.remove_all(remote_tmp, params["slug"], params["epoch"])
+    instance_fence.prune(layout.fences, lambda slug: _is_left(host_layout.Layout(params["directory"], slug), remote_tmp))
+
+
+def _is_left(layout: host_layout.Layout, remote_tmp: str | None) -> bool:
+    has_user = host_layout.is_root() and system_users.exists(layout.user)
+    return layout.home.exists() or has_user or (remote_tmp is not None and host_temporary.is_left(remote_tmp, layout.slug))
 
 
 _WORK = {"present": _make, "claimed": _leave, "stopped": _stop, "absent": _remove}

@@ -60,12 +60,19 @@ class Plan:
     dashboard_url: str = ""
 
     def snapshot(self) -> dict:
-        """The plan as JSON, to be stored with an instance; plan_from_snapshot reads it."""
+        """The plan as JSON, to be stored with an instance; plan_from_snapshot reads it.
+
+        It holds all that counts for the instance, and nothing that is there to choose by: metadata, and titles and examples of parameters.
+        """
         return {"apb": 1, **json.loads(self._text)}
 
     @functools.cached_property
     def _text(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
+        kept = {name: value for name, value in dataclasses.asdict(self).items() if name != "metadata"}
+        kept["maintenance"] = _unexplained(self.maintenance)
+        for name in ("parameters", "bind_parameters"):
+            kept[name] = {parameter: _unexplained(schema) for parameter, schema in kept[name].items()}
+        return json.dumps(kept)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +110,21 @@ class Service:
         return found
 
 
+def _unexplained(schema):
+    """A schema without what people read of it; x-hint and x-unit stay, which refusals are made of."""
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: value for name, value in schema.items() if name not in ("title", "description", "examples")}
+    for name in ("items", "additionalProperties"):
+        if name in kept:
+            kept[name] = _unexplained(kept[name])
+    if "properties" in kept:
+        kept["properties"] = {name: _unexplained(inner) for name, inner in kept["properties"].items()}
+    return kept
+
+
 def plan_from_snapshot(snapshot: dict) -> Plan:
-    """The plan a snapshot was taken of. Fields of later versions are ignored, fields it lacks get their defaults."""
+    """The plan a snapshot was taken of, with what it keeps. Fields of later versions are ignored, fields it lacks get their defaults."""
     known = {field.name for field in dataclasses.fields(Plan)}
     values = {name: copy.deepcopy(value) for name, value in snapshot.items() if name in known}
     return Plan(**{**values, "updates_to": tuple(values.get("updates_to", ())), "late": tuple(values.get("late", ()))})

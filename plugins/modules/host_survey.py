@@ -10,7 +10,8 @@ module: host_survey
 short_description: List what instances have on a host
 version_added: 0.2.0
 description:
-  - Lists the directories, programs or units, system users and processes of service instances on a host, and who listens on their ports.
+  - Lists the directories, programs or units, system users and processes of service instances on a host, what their runs left in
+    Ansible's temporary directory, and who listens on their ports.
   - What is named otherwise, or belongs to another directory, is not listed, but for listeners on the ports.
 extends_documentation_fragment:
   - apb.catalog.check_diff
@@ -64,7 +65,7 @@ from ansible_collections.apb.catalog.plugins.module_utils.host_errors import Hos
 def main():
     module = AnsibleModule(argument_spec=host_survey.SPEC, supports_check_mode=True)
     try:
-        module.exit_json(**host_survey.work(module.params, module.check_mode))
+        module.exit_json(**host_survey.work(module.params, module.check_mode, module._remote_tmp))
     except (HostError, OSError) as error:
         module.fail_json(msg=str(error))
 

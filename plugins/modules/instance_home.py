@@ -14,6 +14,8 @@ description:
   - Remembers the highest epoch that worked on the instance, and refuses lower ones. This outlives the directory.
   - Ends what runs of the instance with a lower epoch left working on the host, which is found by the variables
     E(APB_INSTANCE) and E(APB_EPOCH) in its environment.
+  - Removes what these runs left in Ansible's temporary directories on the host, where those are called C(apb-<slug>/<epoch>) by
+    C(ansible_remote_tmp), as those of the broker's runs are.
   - Removing the directory also ends all processes of the instance.
 extends_documentation_fragment:
   - apb.catalog.check_diff
@@ -78,7 +80,7 @@ from ansible_collections.apb.catalog.plugins.module_utils.host_errors import Hos
 def main():
     module = AnsibleModule(argument_spec=instance_home.SPEC, supports_check_mode=True)
     try:
-        module.exit_json(**instance_home.work(module.params, module.check_mode))
+        module.exit_json(**instance_home.work(module.params, module.check_mode, module._remote_tmp))
     except (HostError, OSError) as error:
         module.fail_json(msg=str(error))
 

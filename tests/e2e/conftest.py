@@ -8,9 +8,11 @@ from tests.e2e.machine import Machine, machine
 
 
 @pytest.fixture(scope="module")
-def up() -> Iterator[Machine]:
-    """`apb up` on a machine of its own."""
+def up(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """`apb up` on a machine of its own, with the executor that the module asks for, or APB_TEST_EXECUTOR."""
     with machine() as made:
+        made.executor = getattr(request, "param", made.executor)
         made.start()
         yield made
         made.stop()
+        assert made.cold_runs() == set()

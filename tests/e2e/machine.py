@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,11 @@ from typing import Any
 import httpx
 import psutil
 import redis
+import yaml
 
+from apb_broker.execution.warm.keeper import STARTING
+from apb_broker.machine import configuration
+from apb_broker.machine.state import StateDirectory
 from tests import ports
 
 APB = [sys.executable, "-m", "apb_cli.main"]
@@ -60,6 +65,7 @@ class Machine:
         self.up: subprocess.Popen[bytes] | None = None
         self.ports = port_range
         self.cwd: Path | None = None  # of every command
+        self.executor = os.environ.get("APB_TEST_EXECUTOR", "warm")
 
     @property
     def instances(self) -> Path:
@@ -68,9 +74,26 @@ class Machine:
 
     def start(self) -> None:
         """`apb up`, until it answers."""
+        self._choose_executor()
         with (self.state / "up.log").open("ab") as log:
             self.up = subprocess.Popen([*APB, "up", *self._first], env=self.environment, stdout=log, stderr=log, cwd=self.cwd)
         wait(lambda: self._answers() or self._died(), 120, "the start of apb up")
+
+    def _choose_executor(self) -> None:
+        """How actions run, where it is not as by default."""
+        if self.executor == "warm":
+            return
+        state = StateDirectory(self.state)
+        if not state.config_file.exists():
+            configuration.first_configuration(state, self.listen, self.ports)
+        config = yaml.safe_load(state.config_file.read_text())
+        config.setdefault("settings", {}).setdefault("executor", self.executor)
+        state.config_file.write_text(yaml.safe_dump(config))
+
+    def cold_runs(self) -> set[str]:
+        """Why runs that were to be warm were not, but for those before there was a warm process."""
+        told = [json.loads(line) for line in (self.state / "logs" / "worker.log").read_text().splitlines() if line.startswith("{")]
+        return {line["reason"] for line in told if line["event"].startswith("this run is a cold one")} - {STARTING}
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
@@ -110,6 +133,36 @@ class Machine:
 
         found = self.apb("instances", name)
         return service.slug(found["service"], found["id"])
+
+    @contextlib.contextmanager
+    def next_run_held(self) -> Iterator[None]:
+        """The next run's ansible-playbook stands still as soon as there is one, until this ends: a run may take less than a command."""
+        held: list[psutil.Process] = []
+        is_over = threading.Event()
+
+        def watch() -> None:
+            while not held and not is_over.is_set():
+                held.extend(self._playbooks())
+            for playbook in held:
+                playbook.suspend()
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+            wait(lambda: held, what="a run")
+        finally:
+            is_over.set()
+            thread.join()
+            for playbook in held:
+                playbook.resume()
+
+    def _playbooks(self) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.Error):
+            (worker,) = json.loads((self.state / "children.json").read_text())["worker"][:1]
+            runners = [runner for supervisor in psutil.Process(worker).children() for runner in supervisor.children()]
+            return [each for runner in runners for each in runner.children() if "ansible-playbook" in " ".join(each.cmdline())]
+        return []
 
     def supervisor(self) -> psutil.Process | None:
         """The supervisord of this directory."""

@@ -15,6 +15,8 @@ import redis
 
 from tests.e2e.machine import Machine, is_open, login, servers_in, wait
 
+pytestmark = pytest.mark.parametrize("up", ["warm", "cold"], indirect=True)
+
 
 def test_redis_from_request_to_removal(up: Machine) -> None:
     """Provision, bind, use, update without a restart, unbind, deprovision; nothing is left."""
@@ -136,12 +138,13 @@ def test_accounts_survive_a_restart_of_the_server(up: Machine) -> None:
 
 def test_deprovision_while_provisioning_leaves_nothing(up: Machine) -> None:
     """DELETE during a provision: the run's processes are gone, so is the instance; the provision ended failed."""
-    accepted = up.apb("provision", "redis", "redis-standard", "hasty", "-p", "memory=0.1", "--no-wait")
+    with up.next_run_held():
+        accepted = up.apb("provision", "redis", "redis-standard", "hasty", "-p", "memory=0.1", "--no-wait")
+        slug = up.slug("hasty")
+        up.apb("deprovision", "hasty", "--yes", "--no-wait")
     port = accepted["connection"]["port"]
     creation = accepted["operation"]["id"]
-    slug = up.slug("hasty")
-    wait(lambda: [line for line in up.apb("operations") if line["id"] == creation and line["state"] == "running"])
-    up.apb("deprovision", "hasty", "--yes")
+    wait(lambda: all(line["state"] in ("succeeded", "failed") for line in up.apb("operations")), what="the end of the removal")
     (ended,) = [line for line in up.apb("operations") if line["id"] == creation]
     assert ended["state"] == "failed"
     assert not is_open(port)

@@ -83,7 +83,12 @@ def lose_the_broker(made: Machine) -> None:
 
 def dump_in_mid_provision(made: Machine, name: str, file: Path) -> None:
     """A dump while an operation is running. The worker holds its breath meanwhile, so that it is."""
-    made.apb("provision", "redis", "redis-standard", name, "-p", "memory=0.1", "--no-wait")
+    with made.next_run_held():
+        made.apb("provision", "redis", "redis-standard", name, "-p", "memory=0.1", "--no-wait")
+        _dump_now(made, file)
+
+
+def _dump_now(made: Machine, file: Path) -> None:
     wait(lambda: any(row["state"] == "running" for row in made.apb("operations")), 60, "the start of the provision")
     worker = psutil.Process(json.loads((made.state / "children.json").read_text())["worker"][0])
     worker.send_signal(signal.SIGSTOP)

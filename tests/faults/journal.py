@@ -38,8 +38,8 @@ class Journal:
         return None
 
     def supervisors(self, operation):
-        """Those of all its runs."""
-        return [line["supervisor"] for line in self.lines(operation) if line["event"] == "started"]
+        """Those of all its runs, and when each was born."""
+        return {line["supervisor"]: line["born"] for line in self.lines(operation) if line["event"] == "started"}
 
     def problems(self):
         """What must not be, whatever happened: two runs at a time, an end told twice, a word of an owner that was given up on taken."""

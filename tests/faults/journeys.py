@@ -224,7 +224,9 @@ class Journey:
         """No process and no directory of any run of its operations."""
 
         def left():
-            supervisors = [pid for operation in self.promised if operation for pid in self.site.journal.supervisors(operation)]
+            supervisors = {}
+            for operation in filter(None, self.promised):
+                supervisors |= self.site.journal.supervisors(operation)
             directories = [path for pid in supervisors for path in self.site.namespace.shared_memory.glob(f"apb-run-{pid}-*")]
             return [*alive_of(supervisors).items(), *directories]
 

@@ -43,7 +43,7 @@ class Moment:
 
     def run(self):
         """The processes of the last run, from its supervisor down: supervisor, runner, playbook and all below, where they are."""
-        supervisors = self.site.journal.supervisors(self.operation)
+        supervisors = list(self.site.journal.supervisors(self.operation))
         found = [process(supervisors[-1])] if supervisors else []
         for _ in range(2):
             with contextlib.suppress(psutil.NoSuchProcess, StopIteration):
@@ -175,6 +175,33 @@ def stop_in_run(number, longest_seconds):
     return stop
 
 
+def warm_process(moment):
+    """That of the worker that has claimed the operation."""
+    served = children(moment.worker())
+    return next((each for each in served if "apb_broker.execution.warm.zygote" in words_of(each)), None)
+
+
+def words_of(each):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return each.cmdline()
+    return []
+
+
+def kill_warm_process(moment):
+    return send(warm_process(moment), signal.SIGKILL)
+
+
+def stop_warm_process(moment):
+    """It sleeps for longer than it is waited for, or is killed asleep because it does not answer."""
+    victim = warm_process(moment)
+    if not send(victim, signal.SIGSTOP):
+        return False
+    release(moment)
+    time.sleep(moment.chance.uniform(0.2, 5))
+    send(victim, signal.SIGCONT)
+    return True
+
+
 # PostgreSQL
 
 
@@ -275,6 +302,8 @@ KINDS = {
     "playbook killed": Fault(kill_in_run(2), RUNNING),
     "playbook asleep": Fault(stop_in_run(2, 3), RUNNING),
     "task killed": Fault(kill_task, RUNNING, may_fail_hidden=True),
+    "warm process killed": Fault(kill_warm_process, ACCEPTED),
+    "warm process asleep": Fault(stop_warm_process, ACCEPTED),
     "database killed": Fault(kill_database, ALWAYS),
     "database restarted": Fault(restart_database, ALWAYS),
     "connections cut": Fault(cut_connections, ALWAYS),
@@ -286,5 +315,6 @@ KINDS = {
     "role leaves a daemon": Fault(await_order, ("task",), behaviour="daemon"),
     "role floods stdout": Fault(await_order, ("task",), may_fail=True, behaviour="flood"),
 }
+OF_WARM = ("warm process killed", "warm process asleep")
 OF_ROLES = tuple(kind for kind, fault in KINDS.items() if fault.behaviour)
 OF_ALL = tuple(kind for kind in KINDS if kind not in OF_ROLES)

@@ -50,7 +50,7 @@ def processes(site):
                 continue
             named = any(mark in Path(f"/proc/{process.pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
             if named or site.namespace.holds(process.pid) or str(site.base) in process.cwd():
-                found.append(re.sub(r"^(postgres:) .*", r"\1", " ".join(process.info["cmdline"] or [process.name()])))
+                found.append(re.sub(r"^(postgres:) .*", r"\1", " ".join(process.info["cmdline"] or [process.name()]).rstrip()))
         except (OSError, psutil.Error):
             continue
     return sorted(line for line in found if line != "postgres:")

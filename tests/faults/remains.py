@@ -5,8 +5,20 @@ from pathlib import Path
 import psutil
 
 
+def born(pid):
+    """When the process began, which tells it from others that had or get its number. None when it is gone."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
 def alive_of(supervisors):
-    """The processes of runs, {supervisor: pids}: supervisors themselves, and all that were given their private directories."""
+    """The processes of runs, {supervisor: pids}: supervisors themselves, and all that were given their private directories.
+
+    `supervisors` are {pid: when it was born}; a number that somebody else has by now says nothing.
+    """
+    supervisors = [pid for pid, since in supervisors.items() if born(pid) in (None, since)]
     found = {}
     for process in psutil.process_iter() if supervisors else []:
         try:

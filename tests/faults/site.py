@@ -40,6 +40,7 @@ SETTINGS = {
     "operation_deadline_seconds": 240,
     "max_attempts": 12,
     "concurrency": 4,
+    "executor": os.environ.get("APB_TEST_EXECUTOR", "warm"),
 }
 PREPARE = """
 import sys, time

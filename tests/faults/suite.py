@@ -19,7 +19,7 @@ from tests.faults import kinds, listing
 from tests.faults.client import Client
 from tests.faults.journeys import Journey, Problem
 from tests.faults.plan import Plan
-from tests.faults.site import site
+from tests.faults.site import SETTINGS, site
 from tests.faults.subjects import MODES
 
 FAULTS = 300
@@ -49,7 +49,7 @@ class Suite:
         try:
             self._side_by_side([(self._learn, mode) for mode in MODES])
             if not self.problems:
-                allowed = [kind for kind in kinds.KINDS if kind != "disk full" or self.site.namespace.is_own]
+                allowed = [kind for kind in kinds.KINDS if self._can_be(kind)]
                 self.plan = Plan(self.seed, self.tasks, allowed)
                 self._side_by_side([(self._go_on,)] * SIDE_BY_SIDE)
         finally:
@@ -58,6 +58,11 @@ class Suite:
         self.problems += self.site.journal.problems() + self.client.odd + self.site.strange
         self.problems += [f"{name} grew to {size} MB" for name, size in self.largest.items() if size > WORKER_MB]
         self._compare(before)
+
+    def _can_be(self, kind):
+        if kind in kinds.OF_WARM:
+            return SETTINGS["executor"] == "warm"
+        return kind != "disk full" or self.site.namespace.is_own
 
     def _side_by_side(self, works):
         threads = [threading.Thread(target=self._safely, args=work, daemon=True) for work in works]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from apb_broker.lifecycle import health, operations
 from apb_broker.worker import loop, main
-from tests.faults.remains import alive_of
+from tests.faults.remains import alive_of, born
 
 LONGEST_HOLD_SECONDS = 20
 RETRY_SECONDS = (1, 2, 3, 4)  # instead of up to a minute: the suite has many operations to see to their end
@@ -55,11 +55,11 @@ class Journal:
         return self._works.get(operation_id)
 
     def older_supervisors(self, work):
-        """The supervisors of earlier runs that may stand in the way of this one."""
+        """The supervisors of earlier runs that may stand in the way of this one, and when each was born."""
         lines = [json.loads(line) for line in self._path.read_text().splitlines()]
         mine = [line for line in lines if line["event"] == "started" and line["instance"] == work.instance_id]
         side_by_side = [line for line in mine if None not in (line["binding"], work.binding_id) and line["binding"] != work.binding_id]
-        return [line["supervisor"] for line in mine if line not in side_by_side]
+        return {line["supervisor"]: line["born"] for line in mine if line not in side_by_side}
 
 
 def arm(journal):
@@ -75,8 +75,10 @@ def arm(journal):
         older = journal.older_supervisors(work)
         worker_start(self, work)
         if work.operation_id in self._running:
+            pid = self._running[work.operation_id].run.pid
+            older.pop(pid, None)  # what had this number is dead
             # What lives now lives beside this run, whose supervisor has just been started.
-            journal.note("started", work, supervisor=self._running[work.operation_id].run.pid, overlapping=alive_of(older))
+            journal.note("started", work, supervisor=pid, born=born(pid), overlapping=alive_of(older))
             journal.hold("started", work)
 
     def read(self, running):

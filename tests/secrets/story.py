@@ -125,9 +125,12 @@ class Story:
         """By what a tenant sent, by a role's own word, halted by a removal, and because a server does not answer."""
         self.call("bind", "data", "broken", given={"init": f"INSERT INTO nowhere VALUES ('{FAILED_SECRET}')"}, code=1)
         self.call("provision", "hello", "hello-large", "stumbling", given={"greeting": f"stumble {ORDINARY_SECRET}"}, code=1)
-        hasty = self.call("provision", "redis", "redis-standard", "hasty", "--no-wait", given={"memory": 0.1, "password": TENANTS_PASSWORD})
-        wait(lambda: self._state(hasty["operation"]["id"]) == "running")
-        self.call("deprovision", "hasty", "--yes")
+        with self.site.machine.next_run_held():
+            given = {"memory": 0.1, "password": TENANTS_PASSWORD}
+            hasty = self.call("provision", "redis", "redis-standard", "hasty", "--no-wait", given=given)
+            self.call("deprovision", "hasty", "--yes", "--no-wait")
+        wait(lambda: all(line["state"] in ("succeeded", "failed") for line in self.call("operations")))
+        assert self._state(hasty["operation"]["id"]) == "failed"
         os.kill(self.site.redis.process.pid, signal.SIGSTOP)
         self.call("bind", DECOY, "never", code=1)
         os.kill(self.site.redis.process.pid, signal.SIGCONT)

@@ -116,6 +116,11 @@ class Host:
         """Where its instances live."""
         return self.root / "var/lib/apb/host"
 
+    @property
+    def temporary(self) -> Path:
+        """Where Ansible puts files on their way, the login user's."""
+        return self.root / "home" / USER / ".ansible/tmp"
+
     def run(self, *command: str) -> str:
         """A command on the host, as its root; what it printed."""
         words = ["nsenter", "--target", str(self.first), "--mount", "--pid", "--net", "--uts", "--ipc", "--wdns=/", "--", *command]
@@ -146,8 +151,8 @@ class Host:
         return {int(fields[1].split(":")[1], 16) for fields in lines if fields[3] == "0A"}
 
     def files(self) -> set[str]:
-        """What lies in its directory of instances, the fence left out, and what Ansible put into the user's home."""
-        listed = [self.directory / "instances", self.directory / "supervisor/conf.d", self.root / "home" / USER / ".ansible/tmp"]
+        """What lies in its directory of instances, the fence left out, and what Ansible put into homes."""
+        listed = [self.directory / "instances", self.directory / "supervisor/conf.d", self.temporary, self.root / "root/.ansible/tmp"]
         return {str(path.relative_to(self.root)) for place in listed for path in place.rglob("*")}
 
     def state(self) -> dict[str, object]:

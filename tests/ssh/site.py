@@ -7,7 +7,6 @@ import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -73,13 +72,11 @@ class Site:
         """All that instances would leave on the hosts."""
         return {host.name: host.state() for host in self.hosts}
 
-    def require(self, before: dict[str, dict[str, object]], *, but: str = " ") -> None:
-        """Nothing is left: each host is as it was, at once or soon, since connections may still be ending. Files `but` those there."""
+    def require(self, before: dict[str, dict[str, object]]) -> None:
+        """Nothing is left: each host is as it was, at once or soon, since connections may still be ending."""
 
         def differences() -> dict[str, dict[str, object]]:
             found = {host.name: host.state() for host in self.hosts}
-            for state in (*found.values(), *before.values()):
-                state["files"] = {path for path in cast(set[str], state["files"]) if not path.startswith(but)}
             pairs = {name: {part: state[part] for part in state if state[part] != before[name][part]} for name, state in found.items()}
             return {name: left for name, left in pairs.items() if left}
 

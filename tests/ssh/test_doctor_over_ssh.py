@@ -11,6 +11,7 @@ from apb_broker.lifecycle import operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from tests import scenarios
+from tests.ssh.hosts import USER
 from tests.ssh.site import Site, slug_of
 
 KEPT, GONE = f"kept-{uuid.uuid4()}", f"gone-{uuid.uuid4()}"
@@ -41,10 +42,12 @@ def test_doctor_finds_and_removes_what_is_left_on_a_remote_host(
         row = unit.instance(GONE)
         assert row is not None
         unit.delete(row)
+    left = host.temporary / f"apb-{slug}/1/ansible-tmp-1"  # of a task that was killed
+    host.run("su", "-c", f"mkdir -p '{Path('/') / left.relative_to(host.root)}'", USER)
     report = main.examine(far, remove=True)
     assert (report.examination.findings, report.problems) == ([], ())
     assert {(one.sort, one.slug, one.place and one.place.host) for one in report.removed} == {("leftover", slug, host.name)}
-    assert {"directory", "program", "process", "user"} <= {one.thing for one in report.removed}
+    assert {"directory", "program", "process", "user", "temporary directory"} <= {one.thing for one in report.removed}
     scenarios.deprovision(far, KEPT)
     run(far)
     assert {host.name: host.state() for host in site.hosts} == before

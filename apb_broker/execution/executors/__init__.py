@@ -14,7 +14,7 @@ from apb_broker.execution.job import Job, Outcome, Progress
 Emit = Callable[[Progress], None]
 Executor = Callable[[Job, Path, Emit], Outcome]
 
-NAMES = ("cold", "scripted")
+NAMES = ("warm", "cold", "scripted")
 
 
 def find(name: str) -> Executor:

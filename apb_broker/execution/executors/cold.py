@@ -10,25 +10,30 @@ import json
 import os
 import shlex
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.apb.catalog.plugins.module_utils import sealed_results
 
-from apb_broker.execution import environment, processes, unsafe
+from apb_broker.execution import environment, playbook_runner, processes, unsafe
 from apb_broker.execution.executors import Emit
 from apb_broker.execution.job import Job, Outcome
 from apb_broker.execution.transcript import Transcript
 
 WRITER_SECONDS = 120  # ansible-playbook reads its variables in its first second
-_SETTINGS = {"pexpect_timeout": 1, "suppress_ansible_output": True, "suppress_output_file": True}
+Begin = Callable[[list[str], dict[str, str]], None]
+"""Called in the process that is to become ansible-playbook, with its command and environment, before it is executed."""
 
 
 def run(job: Job, directory: Path, emit: Emit) -> Outcome:
     """Run the job's playbook and say how it ended. Takes over this process: environment, pexpect."""
-    import ansible_runner.interface
+    return play(job, directory, emit, lambda _command, _settings: None)
 
-    _tame_pexpect()
+
+def play(job: Job, directory: Path, emit: Emit, begin: Begin) -> Outcome:
+    """The same for any way in which ansible-playbook begins."""
+    _tame_pexpect(begin)
     for name in ("env", "tmp", "cp", "remote", "async", "inventory"):
         (directory / name).mkdir(mode=0o700)
     publish_key = sealed_results.new_key()
@@ -36,19 +41,13 @@ def run(job: Job, directory: Path, emit: Emit) -> Outcome:
     pipe = _pipe_with(unsafe.extravars(job.settings, variables), directory / "extravars")
     os.environ.update(environment.of_ansible(directory))
     transcript = Transcript(emit, publish_key)
-    runner = ansible_runner.interface.init_runner(
-        private_data_dir=str(directory),
-        ident="run",
+    runner = playbook_runner.new(
+        directory,
         playbook=job.playbook,
         cmdline=shlex.join(["-e", f"@{pipe}"]),
         inventory=inventories(job, directory),
-        settings=dict(_SETTINGS),
-        quiet=True,
-        fact_cache_type="",
         event_handler=transcript.handle,
-        cancel_callback=lambda: False,
     )
-    environment.keep_host_key_checking(runner.config.env)
     runner.run()
     return transcript.outcome(runner.rc)
 
@@ -77,8 +76,16 @@ def inventories(job: Job, directory: Path) -> list[str]:
     """The inventory arguments: ours, always with localhost, and after it, so that it wins, the operator's file."""
     hosts = {"localhost": {"ansible_connection": "local"}, **(job.inventory or {}).get("hosts", {})}
     ours = directory / "inventory" / "hosts.json"
-    ours.write_text(json.dumps({"all": {"hosts": {name: _host(variables or {}, directory) for name, variables in hosts.items()}}}))
+    described = {name: _host(variables or {}, directory) for name, variables in hosts.items()}
+    ours.write_text(json.dumps({"all": {"hosts": described, "vars": _everywhere(job)}}))
     return [str(ours)] + ([job.inventory_file] if job.inventory_file else [])
+
+
+def _everywhere(job: Job) -> dict[str, Any]:
+    """What a killed task leaves on a host can be told from others', unless the operator's inventory says where it lies."""
+    slug = job.variables.get("apb_instance", {}).get("names", {}).get("slug")
+    place = None if slug is None else environment.remote_temporary(os.environ, slug, job.epoch)
+    return {} if place is None else {"ansible_remote_tmp": place}
 
 
 def _host(variables: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def _host(variables: dict[str, Any], directory: Path) -> dict[str, Any]:
     return {**ours, **variables}
 
 
-def _tame_pexpect() -> None:
+def _tame_pexpect(begin: Begin) -> None:
     import pexpect  # type: ignore[import-untyped,unused-ignore]
 
     runner_pid = os.getpid()
@@ -102,8 +109,12 @@ def _tame_pexpect() -> None:
     class Spawn(pexpect.spawn):  # type: ignore[misc]
         """ansible-playbook on a terminal, ended (SIGTERM, which it hands on to its tasks) when the runner is."""
 
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, preexec_fn=lambda: processes.die_with_parent(runner_pid, signal.SIGTERM), **options)
+        def __init__(self, command: str, arguments: list[str], **options: Any) -> None:
+            def begin_here() -> None:
+                processes.die_with_parent(runner_pid, signal.SIGTERM)
+                begin([command, *arguments], options["env"])
+
+            super().__init__(command, arguments, preexec_fn=begin_here, **options)
             self.ptyproc.delayafterclose = 0  # it sleeps 0.1 s for nothing: the process is dead by then
 
         def expect(self, pattern: Any, *arguments: Any, **options: Any) -> Any:

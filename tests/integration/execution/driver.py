@@ -8,6 +8,7 @@ import json
 import os
 import select
 import sys
+import time
 
 from apb_broker import execution
 from apb_broker.execution import processes
@@ -17,6 +18,8 @@ def main() -> None:
     execution.become_subreaper()
     fields = json.load(sys.stdin)
     fields |= {"secrets": tuple(fields["secrets"]), "limits": execution.Limits(**fields["limits"])}
+    while fields["executor"] == "warm" and not execution.keep_warm().is_ready:
+        time.sleep(0.01)
     with execution.start(execution.Job(**fields)) as run:
         tell({"pid": run.pid})
         while True:
@@ -25,6 +28,7 @@ def main() -> None:
             for message in run.read():
                 tell(dataclasses.asdict(message) | ({"at": None} if isinstance(message, execution.Progress) else {}))
                 if isinstance(message, execution.Outcome):
+                    execution.end_warm()
                     tell({"left": processes.descendants(os.getpid())})
                     return
 

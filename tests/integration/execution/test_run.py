@@ -150,7 +150,7 @@ def test_run_leaves_nothing_when_its_worker_is_killed(scene, driven, helpers):
     helpers.until(lambda: helpers.left_of(driver.run_pid) and driver.run_pid in processes.parents().values())
     os.kill(driver.process.pid, signal.SIGKILL)
     helpers.until(lambda: not helpers.left_of(driver.run_pid))
-    helpers.until(lambda: not Path(f"/proc/{driver.run_pid}").exists())
+    helpers.until(lambda: helpers.has_ended(driver.run_pid))
 
 
 def test_run_frees_its_file_descriptors(job, started, helpers):

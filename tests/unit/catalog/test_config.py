@@ -29,7 +29,7 @@ def test_config_of_the_contract_loads(load, tmp_path):
     assert [str(path) for path in loaded.services_path] == [str(tmp_path / "services"), "/srv/services"]
     target = loaded.targets["local"]
     assert (target.name, target.ports, target.inventory) == ("local", range(21000, 22000), tmp_path / "hosts.ini")
-    assert (loaded.settings.lease_seconds, loaded.settings.concurrency, loaded.settings.executor) == (1.5, 4, "cold")
+    assert (loaded.settings.lease_seconds, loaded.settings.concurrency, loaded.settings.executor) == (1.5, 4, "warm")
     assert loaded.path == tmp_path / "apb.yml"
 
 
@@ -96,7 +96,7 @@ WRONG = [
     ("settings/concurrency", "4", "settings.concurrency: '4': should be a valid integer"),
     ("settings/concurrency", True, "settings.concurrency: True: should be a valid integer"),
     ("settings/lease_second", 5, "settings.lease_second: is unknown; did you mean 'lease_seconds'?"),
-    ("settings/executor", "hot", "settings.executor: 'hot': should be 'cold' or 'scripted'"),
+    ("settings/executor", "hot", "settings.executor: 'hot': should be 'warm', 'cold' or 'scripted'"),
     ("listen", "8780", "listen: '8780': expected HOST:PORT, such as 127.0.0.1:8780 or [::1]:8780"),
     ("listen", "::1:8780", "listen: '::1:8780': expected HOST:PORT"),
     ("listen", "127.0.0.1:99999", "expected HOST:PORT"),

@@ -45,3 +45,13 @@ def test_host_keys_are_checked_unless_the_operator_says_otherwise(monkeypatch):
     runner = {"ANSIBLE_HOST_KEY_CHECKING": "False"}
     environment.keep_host_key_checking(runner)
     assert runner == {"ANSIBLE_HOST_KEY_CHECKING": "False"}
+
+
+def test_temporary_directory_of_a_run_is_where_the_operator_wants_it(tmp_path):
+    """By the environment, by ansible.cfg, or where Ansible has it; its name tells whose it is."""
+    assert environment.remote_temporary({}, "redis-1", 7) == "~/.ansible/tmp/apb-redis-1/7"
+    (tmp_path / ".ansible.cfg").write_text("[defaults]\nremote_tmp = /var/tmp/ansible/ ; there is room\n")
+    assert environment.remote_temporary({"HOME": str(tmp_path)}, "redis-1", 7) == "/var/tmp/ansible/apb-redis-1/7"
+    for name in ("ANSIBLE_REMOTE_TEMP", "ANSIBLE_REMOTE_TMP"):
+        assert environment.remote_temporary({"HOME": str(tmp_path), name: "$HOME/t"}, "redis-1", 7) == "$HOME/t/apb-redis-1/7"
+    assert environment.remote_temporary({"ANSIBLE_REMOTE_TEMP": "{{ ANSIBLE_HOME }}/tmp"}, "redis-1", 7) is None

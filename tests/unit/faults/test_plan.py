@@ -17,11 +17,11 @@ def dealt(seed, journeys):
     return [(mode, action, planned) for mode, actions in found for action, planned in actions.items()]
 
 
-def test_plan_of_one_round_has_each_kind():
+def test_plan_of_two_rounds_has_each_kind():
     """Whatever the seed."""
     for seed in range(20):
-        found = dealt(seed, len(ROUND))
-        assert len(found) == 24
+        found = dealt(seed, 2 * len(ROUND))
+        assert len(found) == 48
         assert {planned.kind for _mode, _action, planned in found} == set(kinds.KINDS)
 
 

@@ -62,3 +62,12 @@ def test_survey_lists_a_process_that_works_in_a_home_also_when_that_is_gone(tmp_
         home.rmdir()
         assert surveyed(tmp_path) == [("process", slug)]
         made.kill()
+
+
+def test_survey_lists_temporary_directories_of_instances_of_this_directory(tmp_path: Path, slug: str) -> None:
+    """Another broker's, and what Ansible has there of others, are none of ours."""
+    temporary = tmp_path / "tmp"
+    for name in (f"apb-{slug}/7", "apb-redis-0123456789ab/7", "ansible-tmp-1-2-3"):
+        (temporary / name).mkdir(parents=True)
+    things = host_survey.work({"directory": str(tmp_path), "slugs": SLUGS, "ports": []}, False, str(temporary))["things"]
+    assert [(thing["kind"], thing["name"], thing["slug"]) for thing in things] == [("temporary directory", f"{temporary}/apb-{slug}", slug)]

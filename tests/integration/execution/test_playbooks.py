@@ -1,5 +1,6 @@
 """Real playbooks through ansible-runner: what they publish, why they failed, and that nothing of them is left however they end."""
 
+import functools
 import os
 import shutil
 import signal
@@ -19,6 +20,12 @@ SET = {
     "ansible.builtin.set_stats": {"per_host": False, "aggregate": True, "data": {"apb_published": None}},
     "no_log": True,
 }
+
+
+@pytest.fixture(params=["warm", "cold"])
+def job(request, job):
+    """A job of either way to run a playbook."""
+    return functools.partial(job, executor=request.param)
 
 
 def publishes(**values) -> dict:
