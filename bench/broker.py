@@ -11,7 +11,7 @@ import httpx
 from apb_broker.machine import configuration
 from bench import place
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 LONGEST_SECONDS = 300.0
 OWNER = {"organization_guid": "org", "space_guid": "space", "context": {"platform": "bench"}}
 
@@ -87,10 +87,12 @@ class Broker:
         found: dict[str, Any] = self._http.get(_path("bind", instance, binding)).raise_for_status().json()["credentials"]
         return found
 
-    def carry_out(self, action: str, ids: dict[str, str], instance: str, binding: str = "", **body: Any) -> dict[str, Any] | None:
+    def carry_out(
+        self, action: str, ids: dict[str, str], instance: str, binding: str = "", *, poll_seconds: float = POLL_SECONDS, **body: Any
+    ) -> dict[str, Any] | None:
         """From the request to the end; with a binding, to its credentials."""
         operation = self.accept(action, ids, instance, binding, **body)
-        self.await_end(action, operation, instance, binding)
+        self.await_end(action, operation, instance, binding, poll_seconds=poll_seconds)
         return self.credentials(instance, binding) if action == "bind" else None
 
     def get(self, path: str) -> Any:

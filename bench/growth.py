@@ -8,7 +8,6 @@ on an empty database. The statements that were sent, with their plans on the lar
 
 import argparse
 import contextlib
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -182,6 +181,8 @@ def run(options: argparse.Namespace) -> report.Report:
         megabytes = {size: round(each.here.sql(BYTES)[0][0] / 2**20) for size, each in made.items()}
     results = [result(name, rounds) for name in rounds[0][0]]
     database = {"rows": rows, "megabytes": megabytes}
+    if options.plans:
+        options.plans.write_text("\n\n".join(plans.text(name, statements) for name, statements in shown.items()) + "\n")
     return {"settings": report.settings(options), "database": database, "results": results, "plans": shown, "target": TARGET}
 
 
@@ -220,12 +221,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """The command."""
-    options = parser().parse_args()
-    found = run(options)
-    if options.plans:
-        options.plans.write_text("\n\n".join(plans.text(name, statements) for name, statements in found["plans"].items()) + "\n")
-        options.plans = str(options.plans)
-    report.tell(json.loads(json.dumps(found, default=str)), table, options)
+    report.command(parser().parse_args(), run, table)
 
 
 if __name__ == "__main__":

@@ -100,8 +100,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """The command."""
-    options = parser().parse_args()
-    report.tell(run(options), table, options)
+    report.command(parser().parse_args(), run, table)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import psycopg
 import redis
 
 from bench import place, playbook, processes, report, shared_server
-from bench.broker import Broker
+from bench.broker import POLL_SECONDS, Broker
 
 BASELINE = "baseline"
 ACTIONS = ("provision", "bind", "unbind", "deprovision")
@@ -41,8 +41,8 @@ class Took:
 class Asked:
     """A broker with one worker that is asked over HTTP."""
 
-    def __init__(self, here: place.Place) -> None:
-        self._here, self._broker = here, Broker(here)
+    def __init__(self, here: place.Place, poll_seconds: float) -> None:
+        self._here, self._broker, self._poll_seconds = here, Broker(here), poll_seconds
 
     def start(self) -> None:
         """A web server and a worker."""
@@ -60,7 +60,7 @@ class Asked:
     def carry_out(self, action: str, ids: dict[str, str], instance: str, binding: str, **body: Any) -> Took:
         """One operation. Processor time is that of web, worker, PostgreSQL and all that they start; it counts until the run is gone."""
         before, began = self._here.cpu_by_name(), time.perf_counter()
-        credentials = self._broker.carry_out(action, ids, instance, binding, **body)
+        credentials = self._broker.carry_out(action, ids, instance, binding, poll_seconds=self._poll_seconds, **body)
         wall = time.perf_counter() - began
         self._here.wait(lambda: not processes.runs(self._here.roots()), QUIET_SECONDS, "the end of the run's processes")
         parts = {f"cpu_{name}": used - before[name] for name, used in self._here.cpu_by_name().items()}
@@ -84,7 +84,7 @@ class Bare:
 
 
 @contextlib.contextmanager
-def sides(names: list[str]) -> Iterator[dict[str, Asked | Bare]]:
+def sides(names: list[str], poll_seconds: float) -> Iterator[dict[str, Asked | Bare]]:
     """A place for each executor and one for the baseline, all on one PostgreSQL server that they have shares of."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(shared_server.postgresql(stack.enter_context(place.directory())))
@@ -92,7 +92,7 @@ def sides(names: list[str]) -> Iterator[dict[str, Asked | Bare]]:
         for number, name in enumerate(names):
             here = stack.enter_context(place.place())
             configure(here, server, place.free_range(100, number), name)
-            made[name] = asked = Asked(here)
+            made[name] = asked = Asked(here, poll_seconds)
             stack.callback(asked.close)
             asked.start()
         bare = stack.enter_context(place.place())
@@ -179,7 +179,7 @@ def result(service: str, action: str, found: dict[str, list[dict[str, float]]]) 
 
 def run(options: argparse.Namespace) -> report.Report:
     """Starts everything, measures, ends everything."""
-    with sides(options.executors) as made:
+    with sides(options.executors, options.poll_seconds) as made:
         found = measured(made, options)
     return {
         "settings": report.settings(options),
@@ -219,13 +219,13 @@ def parser() -> argparse.ArgumentParser:
     made = report.parser("operations", __doc__, rounds=7)
     report.add_executors(made)
     made.add_argument("--services", nargs="+", choices=list(SERVICES), default=list(SERVICES))
+    made.add_argument("--poll-seconds", type=float, default=POLL_SECONDS, help="how often a platform asks whether it is done")
     return made
 
 
 def main() -> None:
     """The command."""
-    options = parser().parse_args()
-    report.tell(run(options), table, options)
+    report.command(parser().parse_args(), run, table)
 
 
 if __name__ == "__main__":

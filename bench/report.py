@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -39,15 +40,21 @@ def settings(options: argparse.Namespace, **more: Any) -> dict[str, Any]:
     return {**given, **more, "python": platform.python_version(), "processors": os.cpu_count()}
 
 
+def command(options: argparse.Namespace, run: Callable[[argparse.Namespace], Report], table: Callable[[Report], str]) -> None:
+    """Measures and tells. Whoever ends it by SIGTERM gets what it has started ended, as by Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    tell(run(options), table, options)
+
+
 def tell(report: Report, table: Callable[[Report], str], options: argparse.Namespace) -> None:
     """The report as JSON, to a file or to stdout, and for people, where the JSON is not."""
-    text = json.dumps(report, indent=2)
+    text = json.dumps(report, indent=2, default=str)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(text + "\n")
     else:
         print(text)
-    print(table(report), file=sys.stderr if options.json is None else sys.stdout)
+    print(table(json.loads(text)), file=sys.stderr if options.json is None else sys.stdout)
 
 
 def turns(names: Sequence[Name], number: int) -> list[Name]:
