@@ -180,8 +180,16 @@ def stop_supervisor(state: Path) -> None:
         with contextlib.suppress(ProcessLookupError, ValueError):
             pid = int(pidfile.read_text())
             os.kill(pid, signal.SIGTERM)
-            while Path(f"/proc/{pid}").exists():
+            while is_alive(pid):
                 time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Not when only its status is left, for a parent that does not ask for it."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
 
 
 def main() -> None:
