@@ -61,20 +61,15 @@ quiet-%: venv
 test-prepare: venv
 	@tools/quietly prepare $(RUN)ansible-playbook tests/prepare.yml
 
-# Each file in one process, the long ones first, so that both processes end at about the same time. Not more than two: tests wait for
-# servers and processes, with limits that an overloaded machine misses.
-LONG_ONES := tests/ssh tests/secrets tests/faults tests/load tests/e2e tests/integration
-SUITES := $(LONG_ONES) $(filter-out $(LONG_ONES) tests/unit tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
-IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-
+# Each file in one process. Not more than two: tests wait for servers and processes, with limits that an overloaded machine misses.
 suites: venv  ## the tests on real servers alone, after `make test-prepare`
-	$(RUN)pytest -q $(SUITES) $(IN_TWO) --durations 20
+	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 2 --dist loadfile --durations 20
 
 bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throughput, latency, memory, growth: see bench/README.md
 	$(RUN)python -m bench.$(or $(b),osb) --json build/bench/$(or $(b),osb).json
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
-	$(RUN)pytest -q -m "not cluster" $(SUITES) $(IN_TWO)
+	$(RUN)pytest -q -m "not cluster" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
 
 test-cluster: venv  ## the tests on a real Kubernetes API, which is built once (needs go), or is KUBECONFIG's or KUBEBUILDER_ASSETS'
 	$(RUN)pytest -q -m cluster tests/cluster
