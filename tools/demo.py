@@ -180,16 +180,8 @@ def stop_supervisor(state: Path) -> None:
         with contextlib.suppress(ProcessLookupError, ValueError):
             pid = int(pidfile.read_text())
             os.kill(pid, signal.SIGTERM)
-            while is_alive(pid):
+            while Path(f"/proc/{pid}").exists():
                 time.sleep(0.05)
-
-
-def is_alive(pid: int) -> bool:
-    """Not when only its status is left, for a parent that does not ask for it."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
 
 
 def main() -> None:
