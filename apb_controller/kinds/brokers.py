@@ -105,7 +105,8 @@ def _status() -> schema.Schema:
         "What the controller found.",
         {
             "conditions": conditions.listed("Ready, Failed"),
-            "reconciledGeneration": schema.number("The metadata.generation that was last dealt with."),
+            "reconciledGeneration": schema.number("The metadata.generation whose catalog was last read."),
+            "observedGeneration": schema.number("The metadata.generation that the status speaks of. (Not upstream's.)"),
             "operationStartTime": schema.time("Since when the catalog cannot be read."),
             "lastCatalogRetrievalTime": schema.time("When the catalog was last read."),
             "lastConditionState": conditions.last_state(),

@@ -1,6 +1,7 @@
 """What a broker's answer means, by the Open Service Broker API 2.17: the outcome that the state machines take.
 
-Whether an answer leaves open what the broker has made (`is_orphan_possible`) is the table of the specification's "Orphan Mitigation", row by row.
+Whether an answer leaves open what the broker has made (`is_orphan_possible`) is the table of the specification's section
+"Orphan Mitigation", row by row.
 """
 
 import enum
