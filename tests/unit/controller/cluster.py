@@ -157,6 +157,11 @@ def heard(rules, thing, request, answer, world):
     return rules.after(thing, request.call, outcome, world)
 
 
+def heard_catalog(thing, answer, world):
+    """What the rules make of a catalog."""
+    return brokers.after(thing, answers.classified(answers.Call.CATALOG, answer, world.now), world)
+
+
 def written(thing, step):
     """The object after the step, as an API server has it: None when it has gone; a change of the spec is a new generation."""
     thing = copy.deepcopy(thing)
