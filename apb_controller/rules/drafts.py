@@ -106,7 +106,7 @@ class Draft:
         if leading_since is None or self.status.get("outcomeUncertain"):
             return False
         recorded = times.read(self.status.get("nextAttemptTime") or self.status.get("operationStartTime"))
-        return recorded is not None and recorded < leading_since
+        return recorded is not None and recorded <= leading_since
 
     def pause(self) -> float:
         """Seconds until the next attempt; 0 if it is due."""
