@@ -111,6 +111,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     """Counts, and latencies in milliseconds."""
     load = Load(job)
     load.run()
+    if not load.latencies:
+        raise ValueError(f"no answer within {load.seconds} s: ask for longer")
     return {
         "requests": load.requests,  # the last ones were answered after the end
         "per_second": len(load.latencies) / load.seconds,

@@ -27,9 +27,9 @@ def boot_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def adopt_orphans() -> None:
-    """From now on descendants whose parent died become children of this process."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+def adopt_orphans(*, adopt: bool = True) -> None:
+    """From now on descendants whose parent died become children of this process; or no longer do."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
 def die_with_parent(parent_pid: int, signal_number: int) -> None:

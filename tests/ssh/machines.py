@@ -88,7 +88,7 @@ class Machine:
 
     def runs(self) -> list[int]:
         """All processes of the worker's runs."""
-        return processes.descendants(self.pid)
+        return site.runs_of(self.pid)
 
     def kill(self) -> None:
         """SIGKILL to the worker and all that it runs, as when the power goes: runs first, since they would end by themselves."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from apb_broker import assembly
+from apb_broker.execution import processes
 from apb_broker.lifecycle import operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.machine import configuration
@@ -90,6 +91,19 @@ class Site:
             row = unit.instance(instance_id)
             assert row is not None
             return next(host for host in self.hosts if host.name == row.placement["host"])
+
+
+def runs_of(worker: int) -> list[int]:
+    """All processes of a worker's runs: those below it but for its warm process, which ends with it."""
+    return [pid for pid in processes.descendants(worker) if b"execution.warm.zygote" not in command_of(pid)]
+
+
+def command_of(pid: int) -> bytes:
+    """A command line, or nothing when the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def slug_of(broker: Broker, instance_id: str) -> str:

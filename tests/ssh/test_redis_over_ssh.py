@@ -9,11 +9,12 @@ import uuid
 import pytest
 
 from apb_broker import execution
+from apb_broker.execution import processes
 from apb_broker.lifecycle import bindings
 from apb_broker.lifecycle.broker import Broker
 from tests import scenarios
 from tests.e2e.machine import login, wait
-from tests.ssh.site import SUCCEEDED, Site, ended, epoch_of, job_of, log_of, slug_of
+from tests.ssh.site import SUCCEEDED, Site, ended, epoch_of, job_of, log_of, runs_of, slug_of
 
 # Of these tests alone: the hosts began with this machine's users, among whom may be those of other tests' instances.
 IDS = (f"far-{uuid.uuid4()}", f"far-{uuid.uuid4()}")
@@ -124,7 +125,7 @@ def test_paused_worker_is_fenced_off(site: Site, far: Broker) -> None:
             assert [ended(far, id_) for id_ in made] == [SUCCEEDED] * 2
             after = site.states()
             go_on(paused)
-            wait(lambda: not execution_below(first.pid), 60, "the end of the old runs")
+            wait(lambda: not runs_of(first.pid), 60, "the end of the old runs")
             assert [scenarios.state(far, id_) for id_ in made] == ["succeeded"] * 2
             wait(lambda: site.states() == after, 10, "that the old run has changed nothing")
             deprovision(far)
@@ -134,14 +135,8 @@ def test_paused_worker_is_fenced_off(site: Site, far: Broker) -> None:
         go_on(paused)  # when the test has failed before: what is stopped does not end by itself
 
 
-def execution_below(pid: int) -> list[int]:
-    from apb_broker.execution import processes
-
-    return processes.descendants(pid)
-
-
 def pause(pid: int) -> list[int]:
-    found = [pid, *execution_below(pid)]
+    found = [pid, *processes.descendants(pid)]
     for each in found:
         os.kill(each, signal.SIGSTOP)
     return found

@@ -72,7 +72,7 @@ class Fleet:
 
     def runs(self) -> list[int]:
         """All processes of the worker's runs."""
-        return processes.descendants(self.worker.pid)
+        return sites.runs_of(self.worker.pid)
 
     def lose_worker(self) -> None:
         """SIGKILL to the worker and all that it runs, and another worker in its place."""
@@ -134,17 +134,8 @@ def kill_session(host: Host) -> None:
 def kill_playbook(fleet: Fleet) -> None:
     """ansible-playbook of each run that hangs, and nothing else."""
     for pid in fleet.runs():
-        if b"ansible-playbook" in command_of(pid):
+        if b"ansible-playbook" in sites.command_of(pid):
             processes.send(pid, signal.SIGKILL)
-
-
-def command_of(pid: int) -> bytes:
-    """A command line, or nothing when the process has ended."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
 
 
 def test_everything_between_worker_and_hosts_is_lost_once(three: Site, target: Broker, fleet: Fleet) -> None:

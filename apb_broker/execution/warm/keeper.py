@@ -83,14 +83,14 @@ class Keeper:
         if self._process is None:
             if processes.boot_clock() >= self._next_start:
                 self._start()
+        elif environment.of_run(os.environ) != self._environment:
+            self._restart("the environment of this process was changed since")
         elif not self._is_ready:
             self._take(self._hear(0.0), "it ended while it loaded")
             if self._process and not self._is_ready and processes.boot_clock() > self._started_at + START_SECONDS:
                 self._fail(f"it was not ready within {START_SECONDS:.0f} s")
         elif self._process.poll() is not None:
             self._fail(f"it ended with status {self._process.returncode}")
-        elif environment.of_run(os.environ) != self._environment:
-            self._restart("the environment of this process was changed since")
 
     def _start(self) -> None:
         self._environment = environment.of_run(os.environ)

@@ -27,7 +27,7 @@ def told(command: Any, found: report.Report) -> str:
 
 def test_osb_compares_what_it_is_told_to() -> None:
     """Throughput, latency and processor time of both sides, and the ratio of each round."""
-    found = osb.run(osb.parser().parse_args([*QUICK, "--seconds", "0.2", "--connections", "2", "--only", "catalog", "accept"]))
+    found = osb.run(osb.parser().parse_args([*QUICK, "--seconds", "1", "--connections", "2", "--only", "catalog", "accept"]))
     assert [each["name"] for each in found["results"]] == ["catalog", "accept"]
     for each in found["results"]:
         assert each["apb"]["per_second"] > 0 and each["baseline"]["cpu_ms"] > 0

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from apb_broker import execution
+from apb_broker.execution import processes
 
 DRIVER = Path(__file__).with_name("driver.py")
 
@@ -202,11 +203,15 @@ def driven():
         driver.close()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def warm():
-    """The warm process, if any test has asked for it, ends with the tests."""
+    """The warm process, if any test has asked for it, ends with the tests of a file, and with it that this process inherits orphans.
+
+    It would inherit those of all later tests, which wait for the end of processes whose status nobody asks for.
+    """
     yield
     execution.end_warm()
+    processes.adopt_orphans(adopt=False)
 
 
 @pytest.fixture(params=["warm", "cold", "scripted"])
