@@ -115,7 +115,6 @@ def _status() -> schema.Schema:
             "observedGeneration": schema.number("The metadata.generation that the status speaks of."),
             "inProgressProperties": requests.properties("What the current operation asks for.", plan),
             "externalProperties": requests.properties("What the broker has made.", plan),
-            "outcomeUncertain": schema.flag("An answer got lost: the broker may have more, or other, than is known. (Not upstream's.)"),
             "provisionStatus": schema.text("Whether the broker has made it.", enum=["", "Provisioned", "NotProvisioned"]),
             "deprovisionStatus": requests.undone("Whether the broker has to be asked to remove it, before the object may go."),
             "defaultProvisionParameters": schema.free("The default parameters that were added to the spec.", nullable=True),

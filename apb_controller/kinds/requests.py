@@ -53,6 +53,7 @@ def status(condition_types: str, operations: list[str]) -> dict[str, schema.Sche
         "reconciledGeneration": schema.number("The metadata.generation that was last carried out. Use observedGeneration of instances."),
         "operationStartTime": schema.time("When the current operation began."),
         "lastConditionState": conditions.last_state(),
+        "outcomeUncertain": schema.flag("An answer got lost: the broker may have more, or other, than is known. (Not upstream's.)"),
         "attempts": conditions.ATTEMPTS,
         "nextAttemptTime": conditions.NEXT_ATTEMPT,
     }

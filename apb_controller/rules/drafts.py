@@ -101,6 +101,13 @@ class Draft:
         """Whether the operation began longer ago than that."""
         return times.has_passed(self.status.get("operationStartTime"), span, self.now)
 
+    def may_have_been_sent(self, leading_since: datetime | None) -> bool:
+        """Whether the recorded request may be one that a controller sent before it died: then a refusal says nothing about it."""
+        if leading_since is None or self.status.get("outcomeUncertain"):
+            return False
+        recorded = times.read(self.status.get("nextAttemptTime") or self.status.get("operationStartTime"))
+        return recorded is not None and recorded <= leading_since
+
     def pause(self) -> float:
         """Seconds until the next attempt; 0 if it is due."""
         moment = times.read(self.status.get("nextAttemptTime"))

@@ -49,6 +49,9 @@ def step(binding: Object, world: World) -> Step:
             draft, ORPHAN, "BindingRequestInFlight", "The parameters have changed while a binding request was in-flight to Broker"
         )
         return draft.step()
+    if draft.may_have_been_sent(world.leading_since):
+        draft.set(outcomeUncertain=True)
+        return draft.step()
     return Step(request=_request(binding, prepared, world))
 
 
@@ -64,7 +67,9 @@ def after(binding: Object, outcome: Outcome, world: World) -> Step:
             draft.tell("Binding", STARTED)
         case Kind.INVALID:
             text = f"ServiceBroker returned failure; bind operation will not be retried: {outcome.error}"
-            failed(draft, "BindCallFailed", text, "ServiceBindingReturnedFailure", is_orphan_possible=False)
+            # The request before, whose answer got lost, may have made what this one was refused.
+            is_open = bool(draft.status.get("outcomeUncertain"))
+            failed(draft, "BindCallFailed", text, "ServiceBindingReturnedFailure", is_orphan_possible=is_open)
         case _:
             _failed_for_now(draft, outcome, world)
     return draft.step()
@@ -85,7 +90,7 @@ def after_secret(binding: Object, error: str | None, world: World) -> Step:
     if error is not None:
         return not_injected(draft, error, world)
     message = "Injected bind result"
-    draft.set(externalProperties=draft.status.get("inProgressProperties"), orphanMitigationInProgress=False)
+    draft.set(externalProperties=draft.status.get("inProgressProperties"), orphanMitigationInProgress=False, outcomeUncertain=None)
     draft.set(reconciledGeneration=binding["metadata"].get("generation"), binding={"name": secret_name(binding)})
     draft.end()
     draft.ready("True", "InjectedBindResult", message)
@@ -217,10 +222,12 @@ def _failed_for_now(draft: Draft, outcome: Outcome, world: World) -> None:
         message = f"Error communicating with the ServiceBroker; bind operation will be retried: {outcome.error}"
     else:
         message = f"ServiceBroker returned failure; bind operation will be retried: {outcome.error}"
+    if outcome.kind is Kind.LOST:
+        draft.set(outcomeUncertain=True)
     draft.ready("False", "BindCallFailed", message)
     draft.warn("BindCallFailed", message)
     if draft.has_taken(world.limits.retry_duration):
-        is_open = outcome.is_orphan_possible or outcome.kind is Kind.LOST
+        is_open = outcome.is_orphan_possible or bool(draft.status.get("outcomeUncertain"))
         failed(draft, "BindCallFailed", TOO_LONG, "ErrorReconciliationRetryTimeout", is_orphan_possible=is_open)
         return
     draft.try_later(world.limits, outcome.retry_after)

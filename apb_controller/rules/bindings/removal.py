@@ -54,7 +54,7 @@ def after(binding: Object, outcome: Outcome, world: World) -> Step:
 def succeeded(draft: Draft, binding: Object, world: World) -> Step:
     """Nothing is left at the broker."""
     attempts = draft.status.get("attempts")
-    draft.set(unbindStatus="Succeeded", externalProperties=None, binding=None, orphanMitigationInProgress=False)
+    draft.set(unbindStatus="Succeeded", externalProperties=None, binding=None, orphanMitigationInProgress=False, outcomeUncertain=None)
     draft.end()
     if _is_deleting(binding):
         message = "The binding was deleted successfully"

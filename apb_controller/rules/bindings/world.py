@@ -24,6 +24,7 @@ class World:
     cluster_id: str = ""
     new_id: str = ""  # an id that nothing has
     limits: Limits = field(default_factory=Limits)
+    leading_since: datetime | None = None  # what was recorded before may have been sent by a controller that died
 
 
 def key(binding: Object) -> str:

@@ -1,6 +1,6 @@
 """Provision: the instance is not at its broker yet."""
 
-from apb_controller.rules import orphans, osb, parameters, times
+from apb_controller.rules import orphans, osb, parameters
 from apb_controller.rules.answers import Call, Kind, Outcome
 from apb_controller.rules.drafts import Draft
 from apb_controller.rules.instances import preparation
@@ -38,7 +38,7 @@ def step(instance: Object, world: World) -> Step:
     if _is_asked_already(draft):
         if draft.status["inProgressProperties"] != prepared.properties:
             return _begin_anew(draft)
-        if _may_have_been_sent(draft, world):
+        if draft.may_have_been_sent(world.leading_since):
             draft.set(outcomeUncertain=True)
             return draft.step()
         return Step(request=_request(instance, prepared, world))
@@ -56,7 +56,9 @@ def after(instance: Object, outcome: Outcome, world: World) -> Step:
             _started(draft, outcome, world)
         case Kind.INVALID:
             message = _message(instance, outcome, world)
-            failed(draft, "ProvisionCallFailed", message, "ClusterServiceBrokerReturnedFailure", None)
+            # The request before, whose answer got lost, may have made what this one was refused.
+            orphan = ORPHAN if draft.status.get("outcomeUncertain") else None
+            failed(draft, "ProvisionCallFailed", message, "ClusterServiceBrokerReturnedFailure", orphan)
         case _:
             _failed_for_now(draft, instance, outcome, world)
     return draft.step()
@@ -151,14 +153,6 @@ def _require_offered(referred: Referred) -> None:
 def _is_asked_already(draft: Draft) -> bool:
     """Whether a request may be at the broker: it was recorded, and its answer was not."""
     return draft.status.get("currentOperation") == "Provision" and draft.status["deprovisionStatus"] == "Required"
-
-
-def _may_have_been_sent(draft: Draft, world: World) -> bool:
-    """Whether the request may be one that a controller sent before it died: then a refusal does not say that nothing was made."""
-    if world.leading_since is None or draft.status.get("outcomeUncertain"):
-        return False
-    recorded = times.read(draft.status.get("nextAttemptTime") or draft.status.get("operationStartTime"))
-    return recorded is not None and recorded < world.leading_since
 
 
 def _begin_anew(draft: Draft) -> Step:

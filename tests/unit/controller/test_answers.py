@@ -1,7 +1,5 @@
 """What answers mean: OSB 2.17."""
 
-import json
-
 import pytest
 
 from apb_controller.rules import answers
@@ -114,15 +112,15 @@ def test_retry_after_is_seconds_or_a_date(header, seconds):
     assert meant(Call.LAST_OPERATION, http(200, {"state": "in progress"}, retry_after=header)).retry_after == seconds
 
 
+GARBAGE = [b"", b"null", b"[]", b'"x"', b"\xff\xfe", b"[" * 100_000, b"NaN", b'{"error": {}, "description": [1], "state": 3}']
+
+
 @pytest.mark.parametrize("call", list(Call))
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"null", b"[]", b'"x"', b"\xff\xfe", b"[" * 100_000, b"NaN", json.dumps({"error": {}, "description": [1], "state": 3}).encode()],
-)
-@pytest.mark.parametrize("status", [100, 200, 201, 202, 299, 300, 400, 404, 410, 422, 500, 999])
-def test_garbage_is_of_some_kind(call, body, status):
+def test_garbage_is_of_some_kind(call):
     """Whatever a broker says, it is an outcome."""
-    assert meant(call, Answer(status, body)).kind in Kind
+    for body in GARBAGE:
+        for status in (100, 200, 201, 202, 299, 300, 400, 404, 410, 422, 500, 999):
+            assert meant(call, Answer(status, body)).kind in Kind
 
 
 @pytest.mark.parametrize("trouble", list(Trouble))

@@ -205,6 +205,17 @@ def test_bind_answer_leads_to_its_row(answer, ready, failed, unbind, is_mitigate
     assert text is None or message(status).startswith(text)
 
 
+def test_refusal_after_a_lost_answer_does_not_say_that_nothing_was_made():
+    """Neither after a lost connection nor after a restart: the broker is asked to remove what it may have."""
+    lost = after(Call.BIND, binding_status(), LOST).status
+    assert lost["outcomeUncertain"] is True
+    marked = step(binding_status(), binding_world(leading_since=cluster.NOW)).status
+    for status in (lost, marked):
+        refused = after(Call.BIND, status, http(400)).status
+        assert condition(refused, "Failed") == ("True", "ServiceBindingReturnedFailure")
+        assert refused["orphanMitigationInProgress"] is True
+
+
 @pytest.mark.parametrize("answer", [http(200, CREDENTIALS), http(201, CREDENTIALS)], ids=["200", "201"])
 def test_bind_done_is_a_secret_then_ready(answer):
     """§2.4: transforms → Secret → Ready; Opaque, owned, numbers as JSON. Nothing is written to the binding before the Secret is there."""

@@ -173,6 +173,9 @@ def test_refusal_after_a_lost_answer_does_not_say_that_nothing_was_made():
     """A 4xx to the second request says nothing of the first, whose answer got lost: the broker has to be asked to remove it."""
     status, _ = after(Call.PROVISION, cluster.in_flight(outcomeUncertain=True), http(409))
     assert status["deprovisionStatus"] == "Required"
+    status, _ = after(Call.PROVISION, cluster.in_flight(outcomeUncertain=True), http(400))
+    assert condition(status, "Failed") == ("True", "ClusterServiceBrokerReturnedFailure")
+    assert status["orphanMitigationInProgress"] is True
 
 
 UPDATE = {  # answer: Ready, Failed, message
