@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from apb_controller.rules import orphans, osb
+from apb_controller.rules import orphans, osb, waiting
 from apb_controller.rules.answers import Call, Kind, Outcome
 from apb_controller.rules.bindings import bind, removal
 from apb_controller.rules.bindings import world as surroundings
@@ -10,7 +10,6 @@ from apb_controller.rules.bindings.world import World
 from apb_controller.rules.drafts import Draft
 from apb_controller.rules.steps import Blocked, Object, Request, Step
 
-NOT_POLLED = "ErrorPollingLastOperation"
 TIMEOUT = "AsyncOperationTimeout"
 PROGRESS = {"Bind": ("Binding", bind.STARTED), "Unbind": ("Unbinding", removal.STARTED)}
 
@@ -41,12 +40,14 @@ def after(binding: Object, outcome: Outcome, world: World) -> Step:
             failure = f"{operation} call failed: {outcome.description}"
             _failed(draft, operation, binding, "BindCallFailed", failure, "ServiceBindingReturnedFailure", world)
         case Kind.INVALID | Kind.NOT_FOUND:
-            _failed(draft, operation, binding, NOT_POLLED, f"Error polling last operation: {outcome.error}", NOT_POLLED, world)
+            _failed(
+                draft, operation, binding, waiting.NOT_POLLED, f"Error polling last operation: {outcome.error}", waiting.NOT_POLLED, world
+            )
         case _ if draft.has_taken(_longest(world)):
             end = "will not be retried" if operation == "Bind" else "is asked for again"
             _failed(draft, operation, binding, TIMEOUT, f"The asynchronous {operation} operation timed out and {end}", TIMEOUT, world)
         case _:
-            _in_progress(draft, operation, outcome, world)
+            waiting.in_progress(draft, *PROGRESS[operation], outcome, world.limits)
     return draft.step()
 
 
@@ -91,18 +92,6 @@ def _failed(draft: Draft, operation: str, binding: Object, reason: str, message:
         removal.failed(draft, binding, message, None, world)
     else:
         bind.failed(draft, reason, message, failure, is_orphan_possible=True)
-
-
-def _in_progress(draft: Draft, operation: str, outcome: Outcome, world: World) -> None:
-    reason, message = PROGRESS[operation]
-    if outcome.description:
-        message = f"{message} ({outcome.description})"
-        if draft.message("Ready") != message:
-            draft.tell(reason, message)
-        draft.ready("False", reason, message)
-    elif outcome.kind is not Kind.IN_PROGRESS:
-        draft.warn(NOT_POLLED, f"Error polling last operation: {outcome.error or 'Status: 410'}")
-    draft.poll_later(world.limits, outcome.retry_after)
 
 
 def _longest(world: World) -> timedelta:

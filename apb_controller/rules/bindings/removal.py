@@ -1,6 +1,6 @@
 """Unbind: the object is being deleted, or what may have been made is being removed (orphan mitigation)."""
 
-from apb_controller.rules import conditions, identity, names, osb
+from apb_controller.rules import conditions, identity, names, osb, waiting
 from apb_controller.rules.answers import Call, Kind, Outcome
 from apb_controller.rules.bindings import bind
 from apb_controller.rules.bindings import world as surroundings
@@ -9,7 +9,6 @@ from apb_controller.rules.drafts import Draft
 from apb_controller.rules.steps import NOTHING, Blocked, Deletion, Object, Request, Step
 
 STARTED = "The binding is being deleted asynchronously"
-TOO_LONG = "The broker has not removed it for too long; it goes on being asked"
 NOT_ASKED = ("", "NotRequired", "Succeeded")
 
 
@@ -71,18 +70,11 @@ def succeeded(draft: Draft, binding: Object, world: World) -> Step:
 
 
 def failed(draft: Draft, binding: Object, message: str, retry_after: float | None, world: World) -> None:
-    """It is tried again until it succeeds (OSB 2.17, "Orphan Mitigation"), after the time for retries too: that is only told."""
+    """It is tried again; without a deletion it was an orphan's."""
     reason = "UnbindCallFailed"
     if not _is_deleting(binding):
         reason, message = "OrphanMitigationFailed", f"Orphan mitigation failed: {message}"
-    draft.stop_polling()
-    draft.ready("Unknown", reason, message)
-    draft.warn(reason, message)
-    if draft.has_taken(world.limits.retry_duration) and draft.status.get("unbindStatus") != "Failed":
-        draft.set(unbindStatus="Failed")
-        draft.condition("Failed", "True", "ErrorReconciliationRetryTimeout", TOO_LONG)
-        draft.warn("ErrorReconciliationRetryTimeout", TOO_LONG)
-    draft.try_later(world.limits, retry_after)
+    waiting.not_removed(draft, "unbindStatus", reason, message, retry_after, world.limits)
 
 
 def _is_being_tried(draft: Draft) -> bool:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from apb_controller.rules import osb, references
+from apb_controller.rules import osb, references, waiting
 from apb_controller.rules.answers import Call, Kind, Outcome
 from apb_controller.rules.drafts import Draft
 from apb_controller.rules.instances import provision, removal, update
@@ -19,7 +19,6 @@ FAILURE = {
     "Update": ("UpdateInstanceCallFailed", "Update call failed: "),
     "Deprovision": ("DeprovisionCallFailed", "Deprovision call failed: "),
 }
-NOT_POLLED = "ErrorPollingLastOperation"
 TIMEOUT = "ErrorReconciliationRetryTimeout"
 
 
@@ -55,11 +54,11 @@ def after(instance: Object, outcome: Outcome, world: World) -> Step:
             reason, beginning = FAILURE[operation]
             _failed(draft, operation, instance, reason, beginning + outcome.description, world)
         case Kind.INVALID | Kind.NOT_FOUND:
-            _failed(draft, operation, instance, NOT_POLLED, f"Error polling last operation: {outcome.error}", world)
+            _failed(draft, operation, instance, waiting.NOT_POLLED, f"Error polling last operation: {outcome.error}", world)
         case _ if draft.has_taken(_longest(instance, world)):
             _failed(draft, operation, instance, TIMEOUT, provision.TOO_LONG, world)
         case _:
-            _in_progress(draft, operation, outcome, world)
+            waiting.in_progress(draft, *PROGRESS[operation], outcome, world.limits)
     return draft.step()
 
 
@@ -77,18 +76,6 @@ def _failed(draft: Draft, operation: str, instance: Object, reason: str, message
         update.failed(draft, reason, message)
     else:
         provision.failed(draft, reason, message, reason, provision.ORPHAN)
-
-
-def _in_progress(draft: Draft, operation: str, outcome: Outcome, world: World) -> None:
-    reason, message = PROGRESS[operation]
-    if outcome.description:
-        message = f"{message} ({outcome.description})"
-        if draft.message("Ready") != message:
-            draft.tell(reason, message)
-        draft.ready("False", reason, message)
-    elif outcome.kind is not Kind.IN_PROGRESS:
-        draft.warn(NOT_POLLED, f"Error polling last operation: {outcome.error or 'Status: 410'}")
-    draft.poll_later(world.limits, outcome.retry_after)
 
 
 def _longest(instance: Object, world: World) -> timedelta:

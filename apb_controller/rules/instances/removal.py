@@ -1,13 +1,12 @@
 """Deprovision: the object is being deleted, or what may have been made is being removed (orphan mitigation)."""
 
-from apb_controller.rules import identity, names, osb, references
+from apb_controller.rules import identity, names, osb, references, waiting
 from apb_controller.rules.answers import Call, Kind, Outcome
 from apb_controller.rules.drafts import Draft
 from apb_controller.rules.instances.world import World
 from apb_controller.rules.steps import NOTHING, Blocked, Deletion, Object, Request, Step
 
 STARTED = "The instance is being deprovisioned asynchronously"
-TOO_LONG = "The broker has not removed it for too long; it goes on being asked"
 NOT_ASKED = ("", "NotRequired", "Succeeded")
 ASKED = ("Required", "Failed")
 
@@ -71,18 +70,11 @@ def succeeded(draft: Draft, instance: Object, world: World) -> Step:
 
 
 def failed(draft: Draft, instance: Object, message: str, retry_after: float | None, world: World) -> None:
-    """It is tried again until it succeeds (OSB 2.17, "Orphan Mitigation"), after the time for retries too: that is only told."""
+    """It is tried again; without a deletion it was an orphan's."""
     reason = "DeprovisionCallFailed"
     if not _is_deleting(instance):
         reason, message = "OrphanMitigationFailed", f"Orphan mitigation failed: {message}"
-    draft.stop_polling()
-    draft.ready("Unknown", reason, message)
-    draft.warn(reason, message)
-    if draft.has_taken(world.limits.retry_duration) and draft.status.get("deprovisionStatus") != "Failed":
-        draft.set(deprovisionStatus="Failed")
-        draft.condition("Failed", "True", "ErrorReconciliationRetryTimeout", TOO_LONG)
-        draft.warn("ErrorReconciliationRetryTimeout", TOO_LONG)
-    draft.try_later(world.limits, retry_after)
+    waiting.not_removed(draft, "deprovisionStatus", reason, message, retry_after, world.limits)
 
 
 def _is_deleting(instance: Object) -> bool:
