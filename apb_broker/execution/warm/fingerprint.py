@@ -7,7 +7,7 @@ from apb_broker.execution import processes
 
 LOOK_SECONDS = 1.0  # a look is a stat of a thousand files
 
-State = tuple[int, int, int, int] | None
+State = tuple[int, int, int] | None
 
 
 class Watched:
@@ -15,8 +15,9 @@ class Watched:
 
     def __init__(self, paths: Iterable[str], since: float) -> None:
         """`since`, by the wall clock: when reading them began. One that was changed after that may have been read in either state."""
-        self._states = {path: _state(path) for path in sorted(set(paths))}
-        self._changed = next((path for path, state in self._states.items() if state and state[3] >= since * 1e9), None)
+        found = {path: _found(path) for path in sorted(set(paths))}
+        self._states = {path: _state(each) for path, each in found.items()}
+        self._changed = next((path for path, each in found.items() if each and each.st_ctime_ns >= since * 1e9), None)
         self._next = processes.boot_clock() + LOOK_SECONDS
 
     def changed(self) -> str | None:
@@ -24,13 +25,17 @@ class Watched:
         now = processes.boot_clock()
         if self._changed is None and now >= self._next:
             self._next = now + LOOK_SECONDS
-            self._changed = next((path for path, state in self._states.items() if _state(path) != state), None)
+            self._changed = next((path for path, state in self._states.items() if _state(_found(path)) != state), None)
         return self._changed
 
 
-def _state(path: str) -> State:
+def _found(path: str) -> os.stat_result | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 - called often
+        return os.stat(path)  # noqa: PTH116 - called often
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns)
+
+
+def _state(found: os.stat_result | None) -> State:
+    # Not the time of change of the inode: it changes too when another environment gets a hard link to the same file.
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None

@@ -158,6 +158,8 @@ class Keeper:
             case {"unfit": why}:
                 self._fail(str(why))
                 self._next_start = processes.boot_clock() + LONGEST_PAUSE_SECONDS
+            case {"stale": path} if not self._is_ready:
+                self._fail(f"{path} was changed while it loaded")
             case {"stale": path}:
                 self._restart(f"{path} was changed since")
             case {"pid": _} | None:

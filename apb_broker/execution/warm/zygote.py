@@ -3,9 +3,9 @@
 It has one thread and no children for longer than a moment: a supervisor is forked twice, so that it becomes the worker's
 child (a sub-reaper) and lives on when this process dies. Messages, one a packet:
 
-    to the worker     {"ready": true} once; {"unfit": why} and the end
+    to the worker     {"ready": true} once; or {"unfit": why}, or {"stale": what has changed on the disk meanwhile}, and the end
     to this process   anything, with two descriptors: the supervisor's stdin and stdout
-    to the worker     {"pid": N}, when the supervisor is its child; or {"stale": what has changed on the disk} and the end
+    to the worker     {"pid": N}, when the supervisor is its child; or {"stale": what has changed} and the end
 """
 
 import json
@@ -36,6 +36,9 @@ def main() -> None:
         watched = fingerprint.Watched(priming.loaded_paths(), began)
     except Exception as error:
         _tell(connection, {"unfit": str(error) if isinstance(error, priming.Unfit) else f"{type(error).__name__}: {error}"})
+        return
+    if changed := watched.changed():
+        _tell(connection, {"stale": changed})
         return
     _tell(connection, {"ready": True})
     _serve(connection, watched)

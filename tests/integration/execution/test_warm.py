@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -181,6 +182,28 @@ def test_watched_file_that_was_changed_while_it_was_read_counts_as_changed(tmp_p
     changed = (tmp_path / "a").stat().st_ctime
     assert fingerprint.Watched([str(tmp_path / "a")], since=changed - 1).changed() == str(tmp_path / "a")
     assert fingerprint.Watched([str(tmp_path / "a")], since=changed + 1).changed() is None
+
+
+def test_watched_file_that_gets_another_name_has_not_changed(tmp_path, monkeypatch):
+    """Installers share files of several environments by hard links."""
+    monkeypatch.setattr(fingerprint, "LOOK_SECONDS", 0.0)
+    (tmp_path / "a").write_text("a")
+    watched = fingerprint.Watched([str(tmp_path / "a")], since=time.time() + 1)
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    assert watched.changed() is None
+    (tmp_path / "c").write_text("a")
+    (tmp_path / "c").replace(tmp_path / "a")
+    assert watched.changed() == str(tmp_path / "a")
+
+
+def test_warm_process_is_not_ready_before_what_it_loaded_is_what_lies_there(helpers, monkeypatch):
+    """Something was installed while it loaded: it is started again, after a pause."""
+    execution.end_warm()
+    with monkeypatch.context() as patched:
+        stood_in(patched, "from apb_broker.execution.warm import zygote; zygote.time.time = lambda: 0.0; zygote.main()")
+        helpers.until(lambda: execution.keep_warm().why_not.endswith("was changed while it loaded"))
+        assert not execution.keep_warm().is_ready
+    helpers.until(lambda: execution.keep_warm().is_ready)
 
 
 # What becomes of it
