@@ -20,6 +20,9 @@ SETTINGS = hypothesis.settings(
 )
 
 STEPS = 25
+ROUTES, MORE = 8, 3
+"""How many routes are to succeed when links are followed, and how much longer they may be followed for that: ids, and so the ways that are
+taken, differ each time."""
 
 
 def test_every_route_answers_as_described(described: Described) -> None:
@@ -64,8 +67,8 @@ def test_requests_that_follow_from_each_other_answer_as_described(described: Des
             described.go_on()
 
     wanted, seed = budget.share("stateful"), budget.SEED
-    while described.counted.requests < wanted:
-        scenarios = -(-(wanted - described.counted.requests) // STEPS)
+    while (missing := wanted - described.counted.requests) > 0 or (len(described.succeeded()) < ROUTES and missing > -MORE * wanted):
+        scenarios = max(1, -(-missing // STEPS))
         seeded = hypothesis.seed(seed)(type("Platform", (Platform,), {}))
         with contextlib.suppress(hypothesis.errors.Flaky):  # operations have other ids each time; what is wrong is in described.failures
             seeded.run(settings=hypothesis.settings(SETTINGS, max_examples=scenarios, stateful_step_count=STEPS))
@@ -73,7 +76,7 @@ def test_requests_that_follow_from_each_other_answer_as_described(described: Des
     print(described.report())
     assert not described.failures, described.report()
     assert described.counted.share_of_success > 0.3, described.report()
-    assert len(described.succeeded()) > 7, described.report()
+    assert len(described.succeeded()) >= ROUTES, described.report()
 
 
 def test_answer_that_is_not_as_described_is_found(described: Described, monkeypatch: pytest.MonkeyPatch) -> None:
