@@ -61,7 +61,7 @@ class Watch:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._next = 0.0
+        self._next = processes.boot_clock() + LOOK_SECONDS
 
     def excess(self) -> str | None:
         """In words, what the run takes too much of; None: nothing, or it is not yet time to look again."""

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import select
 import signal
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -140,6 +141,16 @@ def has_children() -> bool:
                 return True
         except ChildProcessError:
             return False
+
+
+def await_end(child: int, patience_seconds: float) -> None:
+    """Until a child of this process has ended, which is left to be buried; or for that long."""
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(child)
+        try:
+            select.select([descriptor], [], [], patience_seconds)
+        finally:
+            os.close(descriptor)
 
 
 def kill_children(patience_seconds: float) -> bool:

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from apb_broker.execution import directory, executors, job, limits, masking, processes
 
 TICK_SECONDS = 0.1
+RUNNER_END_SECONDS = 0.2
 LEASE_GRACE_SECONDS = 2.0  # from the lease's end to SIGKILL; takeover must wait longer than this
 
 PROGRESS_LIMIT = 1000  # messages of a run; each is a row in the database, and a role may loop over any number of tasks
@@ -102,6 +103,8 @@ class Supervisor:
         events = self._start_runner()
         self._take_orders(b"")
         self._watch(events)
+        if not self._stopped:
+            processes.await_end(self._runner, RUNNER_END_SECONDS)  # it has closed its pipe, which is the last that it does
         self._let_finish()
         if not processes.kill_children(processes.UNKILLABLE_SECONDS):
             left = ", ".join(str(pid) for pid in processes.descendants(os.getpid()))

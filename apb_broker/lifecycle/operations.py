@@ -171,12 +171,14 @@ def report(broker: Broker, operation_id: str, epoch: int, lines: list[str]) -> N
     """Adds to the log of an operation we own; the last line is what platforms see as its description."""
     with broker.database.unit() as unit:
         if queue.write_as_owner(unit, operation_id, epoch, description=lines[-1][:DESCRIPTION_LENGTH]):
-            for line in lines:
-                queue.append_progress(unit, operation_id, line)
+            queue.append_progress(unit, operation_id, *lines)
 
 
-def finish(broker: Broker, operation_id: str, epoch: int, result: Result) -> bool:
-    """Ends an operation as its owner and applies the outcome, in one transaction. False when somebody else owns it now."""
+def finish(broker: Broker, operation_id: str, epoch: int, result: Result, lines: Sequence[str] = ()) -> bool:
+    """Ends an operation as its owner and applies the outcome, in one transaction. False when somebody else owns it now.
+
+    `lines` are what is still to be added to its log.
+    """
     with broker.database.unit() as unit:
         operation = unit.operation(operation_id)
         if operation is None:
@@ -185,6 +187,9 @@ def finish(broker: Broker, operation_id: str, epoch: int, result: Result) -> boo
         unit.session.refresh(operation, with_for_update=True)
         if operation.epoch != epoch or operation.state != "running":
             return False
+        if lines:
+            operation.description = lines[-1][:DESCRIPTION_LENGTH]
+            queue.append_progress(unit, operation.id, *lines)
         _conclude(broker, unit, operation, result)
         return True
 

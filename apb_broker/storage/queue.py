@@ -141,7 +141,7 @@ def abandoned(unit: Unit, *, grace_seconds: float, only: str | None = None) -> S
     ).all()
 
 
-def append_progress(unit: Unit, operation_id: str, line: str) -> None:
-    """Adds a line to an operation's log."""
+def append_progress(unit: Unit, operation_id: str, *lines: str) -> None:
+    """Adds lines to an operation's log."""
     unit.flush()
-    unit.session.execute(APPEND, {"operation_id": operation_id, "text": line})
+    unit.session.execute(APPEND, [{"operation_id": operation_id, "text": line} for line in lines])

@@ -24,6 +24,7 @@ from apb_broker.storage.listening import Listener
 from apb_broker.worker import jobs
 
 POLL_SECONDS = 1.0
+REPORT_SECONDS = 0.2  # what a run tells is written in transactions, not line by line
 ENROLL_SECONDS = 3600.0  # all instances are read then
 LEFT_SECONDS = 120.0  # longer than any pause before an operation is run again
 HAND_BACK_SECONDS = 5.0  # on top of cancel_grace_seconds: then a worker that is to stop goes, whatever the database does
@@ -41,6 +42,7 @@ class Running:
     halted: Result | None = None  # how it ended, while a second run ends on a remote host what it has left there
     result: Result | None = None
     pending_lines: list[str] = field(default_factory=list)
+    report_at: float = 0.0  # when they are written at the latest
 
 
 class Worker:
@@ -54,6 +56,8 @@ class Worker:
         self._stop_at: float | None = None  # when what is not finished is handed back
         self._leave_at = float("inf")  # when nothing is waited for any longer
         self._failed_here: dict[str, float] = {}  # when, by operation
+        self._next_claim = 0.0
+        self._next_orphans = 0.0
         self._next_renewal = 0.0
         self._next_sweep = 0.0
         self._next_enrollment = 0.0
@@ -79,7 +83,7 @@ class Worker:
             self._with_database(self._renew)
             self._with_database(self._sweep)
             self._drain()
-            execution.kill_orphans()
+            self._kill_orphans()
         self._leave()
         log.info("worker stopped", owner=self._owner)
 
@@ -121,9 +125,12 @@ class Worker:
 
     def _claim(self) -> None:
         # Not before it is known that our keys are the database's.
-        while self._has_told and not self._stopping and self._count(looks=False) < self._broker.settings.concurrency:
+        if not self._has_told or time.monotonic() < self._next_claim:
+            return
+        while not self._stopping and self._count(looks=False) < self._broker.settings.concurrency:
             work = operations.claim(self._broker, self._owner, self._left())
             if work is None:
+                self._next_claim = time.monotonic() + POLL_SECONDS
                 self._claim_look()
                 return
             self._start(work)
@@ -173,11 +180,16 @@ class Worker:
             for running in self._running.values():
                 if running.result is None:
                     selector.register(running.run, selectors.EVENT_READ)
-            selector.select(timeout=POLL_SECONDS)
+            selector.select(timeout=self._rest_seconds())
         if self._listener.drain():
-            self._next_renewal = 0.0  # it may be a cancel, which a renewal tells us
+            self._next_claim = self._next_renewal = 0.0  # it may be a cancel, which a renewal tells us
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup[0], 4096)
+
+    def _rest_seconds(self) -> float:
+        """How long nothing has to be done unless something happens."""
+        reports = [running.report_at for running in self._running.values() if running.pending_lines]
+        return max(0.0, min([POLL_SECONDS, *(at - time.monotonic() for at in reports)]))
 
     def _read(self, running: Running) -> None:
         if running.result is not None:
@@ -186,6 +198,8 @@ class Worker:
             log.error("run killed: its supervisor did not end it in time", **_ids(running.work))
         for message in running.run.read():
             if isinstance(message, execution.Progress):
+                if not running.pending_lines:
+                    running.report_at = time.monotonic() + REPORT_SECONDS
                 running.pending_lines.append(message.text)
             else:
                 self._end(running, message)
@@ -219,20 +233,27 @@ class Worker:
         if work.kind == health.VERIFY:
             self._write_look(running)
             return
-        if running.pending_lines:
-            operations.report(self._broker, work.operation_id, work.epoch, running.pending_lines)
-            for line in running.pending_lines:
-                log.info("progress", **_ids(work), text=line)
-            running.pending_lines = []
         if running.result is None:
+            self._report(running)
             return
-        if not operations.finish(self._broker, work.operation_id, work.epoch, running.result):
+        if not operations.finish(self._broker, work.operation_id, work.epoch, running.result, running.pending_lines):
             log.warning("result refused: another worker owns the operation", **_ids(work), epoch=work.epoch)
+        self._log_progress(running)
         log.info("operation run", **_ids(work), kind=work.kind, outcome=running.result.status, reason=running.result.message)
         if running.result.may_be_repeated:
             self._failed_here[work.operation_id] = time.monotonic()
         running.run.close()
         del self._running[work.operation_id]
+
+    def _report(self, running: Running) -> None:
+        if running.pending_lines and time.monotonic() >= running.report_at:
+            operations.report(self._broker, running.work.operation_id, running.work.epoch, running.pending_lines)
+            self._log_progress(running)
+
+    def _log_progress(self, running: Running) -> None:
+        for line in running.pending_lines:
+            log.info("progress", **_ids(running.work), text=line)
+        running.pending_lines = []
 
     def _write_look(self, running: Running) -> None:
         """A look has no log of its own; it keeps what it found, and tells what has changed."""
@@ -241,6 +262,7 @@ class Worker:
         self._finish_look(running.work, running.result)
         running.run.close()
         del self._running[running.work.operation_id]
+        self._next_claim = 0.0  # of which nobody is notified: the next look
 
     def _finish_look(self, work: Work, result: Result) -> None:
         change = health.finish(self._broker, work, result)
@@ -280,6 +302,11 @@ class Worker:
         if time.monotonic() >= self._next_enrollment:
             health.enroll(self._broker)
             self._next_enrollment = time.monotonic() + ENROLL_SECONDS
+
+    def _kill_orphans(self) -> None:
+        if time.monotonic() >= self._next_orphans:
+            execution.kill_orphans()
+            self._next_orphans = time.monotonic() + POLL_SECONDS
 
     def _tell(self) -> None:
         if time.monotonic() >= self._next_heartbeat:

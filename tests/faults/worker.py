@@ -87,13 +87,13 @@ def arm(journal):
         for line in running.pending_lines[before:]:
             journal.note("task", running.work, text=line)
 
-    def finish_slowly(broker, operation_id, epoch, result):
+    def finish_slowly(broker, operation_id, epoch, result, lines=()):
         work = journal.of(operation_id)
         if work is None:
-            return finish(broker, operation_id, epoch, result)
+            return finish(broker, operation_id, epoch, result, lines)
         journal.note("published", work, status=result.status)
         journal.hold("published", work)
-        is_accepted = finish(broker, operation_id, epoch, result)
+        is_accepted = finish(broker, operation_id, epoch, result, lines)
         journal.note("finished", work, status=result.status, accepted=is_accepted)
         journal.hold("finished", work)
         return is_accepted

@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from apb_broker.execution.executors import Emit
 from apb_broker.execution.job import Job, Outcome
 from apb_broker.execution.transcript import Transcript
 
-WRITER_SECONDS = 120  # ansible-playbook reads its variables in its first second
 Begin = Callable[[list[str], dict[str, str]], None]
 """Called in the process that is to become ansible-playbook, with its command and environment, before it is executed."""
 
@@ -33,12 +33,15 @@ def run(job: Job, directory: Path, emit: Emit) -> Outcome:
 
 def play(job: Job, directory: Path, emit: Emit, begin: Begin) -> Outcome:
     """The same for any way in which ansible-playbook begins."""
-    _tame_pexpect(begin)
     for name in ("env", "tmp", "cp", "remote", "async", "inventory"):
         (directory / name).mkdir(mode=0o700)
     publish_key = sealed_results.new_key()
     variables = {**job.variables, sealed_results.KEY_VARIABLE: publish_key}
-    pipe = _pipe_with(unsafe.extravars(job.settings, variables), directory / "extravars")
+    pipe = directory / "extravars"
+    os.mkfifo(pipe, mode=0o600)
+    text = unsafe.extravars(job.settings, variables)
+    # The thread begins when this process forks no more, and ends with it when nobody opens the pipe.
+    _tame_pexpect(begin, threading.Thread(target=pipe.write_text, args=(text,), daemon=True).start)
     os.environ.update(environment.of_ansible(directory))
     transcript = Transcript(emit, publish_key)
     runner = playbook_runner.new(
@@ -50,26 +53,6 @@ def play(job: Job, directory: Path, emit: Emit, begin: Begin) -> Outcome:
     )
     runner.run()
     return transcript.outcome(runner.rc)
-
-
-def _pipe_with(text: str, path: Path) -> Path:
-    """A named pipe out of which whoever opens it first reads the text.
-
-    Its writer is a grandchild, which the supervisor takes over and ends with the run; should all of these be killed at
-    once, it ends by itself.
-    """
-    os.mkfifo(path, mode=0o600)
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.fork() == 0:
-                os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the supervisor waits for the end of the runner's pipe
-                signal.alarm(WRITER_SECONDS)
-                path.write_text(text)
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    return path
 
 
 def inventories(job: Job, directory: Path) -> list[str]:
@@ -101,7 +84,7 @@ def _host(variables: dict[str, Any], directory: Path) -> dict[str, Any]:
     return {**ours, **variables}
 
 
-def _tame_pexpect(begin: Begin) -> None:
+def _tame_pexpect(begin: Begin, has_begun: Callable[[], None]) -> None:
     import pexpect  # type: ignore[import-untyped,unused-ignore]
 
     runner_pid = os.getpid()
@@ -115,6 +98,7 @@ def _tame_pexpect(begin: Begin) -> None:
                 begin([command, *arguments], options["env"])
 
             super().__init__(command, arguments, preexec_fn=begin_here, **options)
+            has_begun()
             self.ptyproc.delayafterclose = 0  # it sleeps 0.1 s for nothing: the process is dead by then
 
         def expect(self, pattern: Any, *arguments: Any, **options: Any) -> Any:

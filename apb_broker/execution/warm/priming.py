@@ -105,6 +105,29 @@ def _load_ansible() -> None:
         for found in pkgutil.iter_modules(importlib.import_module(f"{COLLECTION}.plugins.{package}").__path__):
             importlib.import_module(f"{COLLECTION}.plugins.{package}.{found.name}")
     importlib.import_module("apb_broker.execution.executors.warm")
+    _render_once()
+    _read_files_without_copies()
+
+
+def _render_once() -> None:
+    """Filters, tests, Jinja's grammar and its regular expressions are loaded by the first template of a process."""
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar, trust_as_template
+
+    text = "{% for a in [{'b': 1}] %}{{ a.b | default('x', true) | int if a is defined else (a['b'] ~ '-') | combine({}) }}{% endfor %}"
+    Templar(loader=DataLoader(), variables={}).template(trust_as_template(text))
+
+
+def _read_files_without_copies() -> None:
+    """A file that is read once needs no second copy of what was parsed, which takes longer to make than parsing it again."""
+    from ansible.parsing.dataloader import DataLoader
+
+    read = DataLoader.load_from_file
+
+    def load_from_file(self: Any, file_name: str, cache: str = "all", unsafe: bool = False, **options: Any) -> Any:
+        return read(self, file_name, cache="none", unsafe=True, **options)
+
+    DataLoader.load_from_file = load_from_file
 
 
 def _lasting(settings: Mapping[str, str]) -> dict[str, str]:
