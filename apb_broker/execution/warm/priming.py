@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from apb_broker.execution import environment, playbook_runner
-from apb_broker.execution.warm import titles
+from apb_broker.execution.warm import templates, titles
 
 TESTED = ("2.19.14",)
 """Versions of ansible-core that the tests of equal results have passed with. Others run cold."""
@@ -109,7 +109,7 @@ def _load_ansible() -> None:
             if package == "action":
                 loader.action_loader.get(f"apb.catalog.{found.name}", class_only=True)
     importlib.import_module("apb_broker.execution.executors.warm")
-    _render_once()
+    templates.load(Path(importlib.import_module(COLLECTION).__path__[0]))
     clean.clean_facts({})  # compiles a pattern for each kind of connection
     _read_files_without_copies()
 
@@ -126,15 +126,6 @@ def _read_documentation_once() -> None:
             seen.add((self.class_name, name, path))
 
     PluginLoader._load_config_defs = load_config_defs
-
-
-def _render_once() -> None:
-    """Filters, tests, Jinja's grammar and its regular expressions are loaded by the first template of a process."""
-    from ansible.parsing.dataloader import DataLoader
-    from ansible.template import Templar, trust_as_template
-
-    text = "{% for a in [{'b': 1}] %}{{ a.b | default('x', true) | int if a is defined else (a['b'] ~ '-') | combine({}) }}{% endfor %}"
-    Templar(loader=DataLoader(), variables={}).template(trust_as_template(text))
 
 
 def _read_files_without_copies() -> None:
