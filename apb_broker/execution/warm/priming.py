@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from apb_broker.execution import environment, playbook_runner
-from apb_broker.execution.warm import titles
+from apb_broker.execution.warm import templates, titles
 
 TESTED = ("2.19.14",)
 """Versions of ansible-core that the tests of equal results have passed with. Others run cold."""
@@ -90,8 +90,10 @@ def load() -> None:
 def _load_ansible() -> None:
     from ansible.cli import playbook  # noqa: F401 - all that ansible-playbook imports
     from ansible.plugins import loader
+    from ansible.vars import clean
 
     loader.init_plugin_loader()
+    _read_documentation_once()
     importlib.import_module("ansible_collections.ansible.builtin")  # its table of names takes 50 ms to read
     for kind, names in PLUGINS.items():
         for name in names:
@@ -104,18 +106,26 @@ def _load_ansible() -> None:
     for package in ("module_utils", "plugin_utils", "action", "lookup", "modules"):
         for found in pkgutil.iter_modules(importlib.import_module(f"{COLLECTION}.plugins.{package}").__path__):
             importlib.import_module(f"{COLLECTION}.plugins.{package}.{found.name}")
+            if package == "action":
+                loader.action_loader.get(f"apb.catalog.{found.name}", class_only=True)
     importlib.import_module("apb_broker.execution.executors.warm")
-    _render_once()
+    templates.load(Path(importlib.import_module(COLLECTION).__path__[0]))
+    clean.clean_facts({})  # compiles a pattern for each kind of connection
     _read_files_without_copies()
 
 
-def _render_once() -> None:
-    """Filters, tests, Jinja's grammar and its regular expressions are loaded by the first template of a process."""
-    from ansible.parsing.dataloader import DataLoader
-    from ansible.template import Templar, trust_as_template
+def _read_documentation_once() -> None:
+    """Of plugins that have no options Ansible does not remember that it looked for them."""
+    from ansible.plugins.loader import PluginLoader
 
-    text = "{% for a in [{'b': 1}] %}{{ a.b | default('x', true) | int if a is defined else (a['b'] ~ '-') | combine({}) }}{% endfor %}"
-    Templar(loader=DataLoader(), variables={}).template(trust_as_template(text))
+    read, seen = PluginLoader._load_config_defs, set()
+
+    def load_config_defs(self: Any, name: str, module: Any, path: str) -> None:
+        if (self.class_name, name, path) not in seen:
+            read(self, name, module, path)
+            seen.add((self.class_name, name, path))
+
+    PluginLoader._load_config_defs = load_config_defs
 
 
 def _read_files_without_copies() -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -204,6 +206,35 @@ def test_warm_process_is_not_ready_before_what_it_loaded_is_what_lies_there(help
         helpers.until(lambda: execution.keep_warm().why_not.endswith("was changed while it loaded"))
         assert not execution.keep_warm().is_ready
     helpers.until(lambda: execution.keep_warm().is_ready)
+
+
+COMPILED = """
+from apb_broker.execution.warm import priming
+
+priming.load()
+import jinja2
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+def fail(*_):
+    raise jinja2.TemplateError("is parsed")
+
+def rendered(text):
+    try:
+        return Templar(loader=DataLoader(), variables={"apb_binding": {"username": "u"}}).template(trust_as_template(text))
+    except Exception as error:
+        return str(error)
+
+jinja2.Environment._parse = fail
+print(rendered("{{ apb_binding.username }}"), "|", rendered("{{ apb_binding.username ~ 1 }}"))
+"""
+
+
+def test_templates_of_our_roles_are_compiled_before_any_run():
+    """A fork has the code of what stands in a role; any other text is compiled."""
+    known, other = subprocess.check_output([sys.executable, "-P", "-c", COMPILED], text=True, env=environment.of_run(os.environ)).split("|")
+    assert known.strip() == "u"
+    assert "is parsed" in other
 
 
 # What becomes of it

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from apb_broker.lifecycle import errors, operations
+from apb_broker.lifecycle import errors, operations, views
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from apb_broker.storage import queue
@@ -79,11 +79,26 @@ def test_finish_is_refused_for_an_owner_that_was_given_up(broker: Broker) -> Non
     taken_over = scenarios.claim(broker, "worker-2")
     assert (taken_over.operation_id, taken_over.epoch > lost.epoch) == (lost.operation_id, True)
     operations.report(broker, lost.operation_id, lost.epoch, ["a stray line"])
-    assert not operations.finish(broker, lost.operation_id, lost.epoch, Result("failed", message="stray"))
+    assert not operations.finish(broker, lost.operation_id, lost.epoch, Result("failed", message="stray"), ["a stray end"])
     assert operations.renew(broker, {lost.operation_id: lost.epoch}) == {}
     assert scenarios.state(broker, accepted.operation_id) == "running"
     assert operations.finish(broker, taken_over.operation_id, taken_over.epoch, scenarios.SUCCESS)
     assert operations.status(broker, scenarios.ANN, "i1", None, None)["state"] == "succeeded"
+    assert not [line for line in lines_of(broker, accepted.operation_id) if "stray" in line]
+
+
+def test_finish_adds_what_was_not_told_yet(broker: Broker) -> None:
+    """The last lines of a run come with its end, before it and in their order."""
+    accepted = scenarios.provision(broker)
+    work = scenarios.claim(broker)
+    operations.report(broker, work.operation_id, work.epoch, ["one", "two"])
+    assert operations.finish(broker, work.operation_id, work.epoch, scenarios.SUCCESS, ["three", "four"])
+    assert lines_of(broker, accepted.operation_id)[-5:] == ["one", "two", "three", "four", "succeeded"]
+
+
+def lines_of(broker: Broker, operation_id: str) -> list[str]:
+    """Its log."""
+    return [line["text"] for line in views.log(broker, operation_id, after=0, wait_seconds=0)["lines"]]
 
 
 def test_sweep_leaves_an_operation_whose_lease_is_renewed(broker: Broker) -> None:
