@@ -63,11 +63,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Assignment:
-    """The first line on a supervisor's stdin: the job, who may be served by it, and the directory to fall back on without tmpfs."""
+    """The first line on a supervisor's stdin: the job, who may be served by it, and the directory to fall back on without tmpfs.
+
+    `leased_at`, by processes.boot_clock(): when the lease was asked for that the run begins with. None: now.
+    """
 
     job: Job
     parent_pid: int
     run_root: str | None
+    leased_at: float | None = None
 
 
 def checked(job: Job) -> Job:
@@ -99,7 +103,7 @@ def decode_assignment(line: bytes) -> Assignment:
     """The reverse of encode_assignment. Where a new release was installed below a worker that runs, it may lack what is new."""
     data = json.loads(line)
     fields = {**data["job"], "secrets": tuple(data["job"]["secrets"]), "limits": Limits(**data["job"].get("limits", {}))}
-    return Assignment(Job(**fields), data["parent_pid"], data["run_root"])
+    return Assignment(Job(**fields), data["parent_pid"], data["run_root"], data.get("leased_at"))
 
 
 def encode_message(message: Progress | Outcome) -> bytes:

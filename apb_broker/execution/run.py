@@ -16,17 +16,20 @@ from apb_broker.execution.warm import keeper
 _CLOSE_SECONDS = 5.0  # on top of the grace time, before a supervisor that does not end is killed
 
 
-def start(job: Job, *, run_root: Path | None = None) -> "Run":
+def start(job: Job, *, leased_at: float | None = None, run_root: Path | None = None) -> "Run":
     """Start the job under a supervisor of its own; raises JobError for one that can never be run.
 
     Only from the main thread: the kernel tells the supervisor that its worker has died when the *thread* that started
     it ends. `run_root` holds the private directory where there is neither /dev/shm nor $XDG_RUNTIME_DIR. Removes what
     dead supervisors left.
+
+    `leased_at`, by processes.boot_clock(): when the operation was claimed, or now. The run, which has until then and lease_seconds, is not
+    begun at all when that is over: this process may have slept, and others took the operation.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("runs are started from the main thread only")
     job = checked(job)
-    parent = os.getpid(), None if run_root is None else str(run_root.absolute())
+    parent = os.getpid(), None if run_root is None else str(run_root.absolute()), leased_at
     assignment = encode_assignment(Assignment(job, *parent))
     directory.sweep(run_root)
     forked = keeper.supervisor(job.lease_seconds / 4) if job.executor == "warm" else ""

@@ -27,6 +27,7 @@ PROGRESS_LIMIT = 1000  # messages of a run; each is a row in the database, and a
 
 SENTENCE_LENGTH = 500
 
+_NO_ROOM = "The run was ended: no room is left where runs keep their files"
 _BUFFER_LIMIT = 1_000_000
 _CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -88,7 +89,7 @@ class Supervisor:
         self._outbox = outbox
         now = processes.boot_clock()
         self._deadline = now + self._job.deadline_seconds
-        self._lease_end = now + self._job.lease_seconds
+        self._lease_end = (now if assignment.leased_at is None else assignment.leased_at) + self._job.lease_seconds
         self._stopped: job.Outcome | None = None  # why it was ended, if it was
         self._stop_end = 0.0
         self._signaled: set[int] = set()
@@ -100,8 +101,10 @@ class Supervisor:
 
     def run(self) -> job.Outcome:
         """Start the runner, watch it, and see to it that nothing is left."""
-        events = self._start_runner()
         self._take_orders(b"")
+        if processes.boot_clock() >= self._lease_end:
+            return job.Outcome("lost", message="The run was not begun: its lease had run out by then")
+        events = self._start_runner()
         self._watch(events)
         if not self._stopped:
             processes.await_end(self._runner, RUNNER_END_SECONDS)  # it has closed its pipe, which is the last that it does
@@ -113,6 +116,8 @@ class Supervisor:
 
     def _outcome(self) -> job.Outcome:
         result = self._result or job.Outcome("lost", message="The runner was killed before its end")
+        if self._stopped is None and self._directory.is_full():  # shorter than a tick, and who knows what it could not write
+            return job.Outcome("lost", message=_NO_ROOM)
         return result if self._stopped is None or result.status == "succeeded" else self._stopped
 
     # The runner
@@ -204,7 +209,7 @@ class Supervisor:
             self._stop(job.Outcome("failed", message=f"The run was ended: {excess}", halted=True))
             self._stop_end = now  # each moment of grace would make it worse
         if self._directory.is_full():  # ansible-playbook would lose events, or hang: a thread of it may die of the failing write
-            self._stop(job.Outcome("lost", message="The run was ended: no room is left where runs keep their files"))
+            self._stop(job.Outcome("lost", message=_NO_ROOM))
         if self._stopped:
             self._ask_to_end()
 

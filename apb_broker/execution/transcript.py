@@ -24,6 +24,8 @@ _ERROR_MARKS = ("[ERROR]:", "ERROR!")
 _INCLUDES = ("include_role", "include_tasks")  # how a role is built, not what it does
 _SPOKEN = ("error", "verbose")  # what ansible-playbook says itself, outside of tasks' results
 _SIGNALED = 128  # a shell adds the number of the signal
+_BROKE = 250  # ansible.cli: an exception that ansible-playbook did not expect
+_RESULTS = ("runner_", "playbook_on_include")  # how events begin that come after a task was begun
 _DEAD_WORKER = "A worker was found in a dead state"
 
 
@@ -34,6 +36,7 @@ class Transcript:
         self._emit = emit
         self._publish_key = publish_key
         self._names: dict[str, str] = {}
+        self._announced: dict[str, str] = {}  # tasks that nothing was heard of since
         self._failed_items: dict[str, dict[str, Any]] = {}
         self._output: deque[str] = deque(maxlen=60)
         self._problem = host_problems.Problem("", is_transient=False)
@@ -41,6 +44,7 @@ class Transcript:
         self._has_missed_hosts = False
         self._handlers = {
             "playbook_on_task_start": self._on_task,
+            "playbook_on_handler_task_start": self._on_handler,
             "runner_on_start": self._on_start,
             "runner_item_on_failed": self._on_failed_item,
             "runner_on_failed": self._on_failed,
@@ -51,9 +55,12 @@ class Transcript:
 
     def handle(self, event: dict[str, Any]) -> bool:
         """Take in one event. Always False: ansible-runner is not to write it to a file."""
-        handler = self._handlers.get(event.get("event", ""))
+        name, data = event.get("event", ""), event.get("event_data", {})
+        if name.startswith(_RESULTS) and name != "runner_on_start":
+            self._announced.pop(data.get("task_uuid", ""), None)
+        handler = self._handlers.get(name)
         if handler:
-            handler(event.get("event_data", {}))
+            handler(data)
         elif event.get("event") in _SPOKEN and event.get("stdout", "").strip():
             self._output.append(event["stdout"])
         return False
@@ -63,6 +70,10 @@ class Transcript:
         action = data.get("task_action", "").removeprefix("ansible.builtin.")
         unnamed = data["task"] == data.get("task_action") or action in _INCLUDES
         self._names[data["task_uuid"]] = "" if unnamed else data["task"]
+        self._announced[data["task_uuid"]] = data["task"]
+
+    def _on_handler(self, data: dict[str, Any]) -> None:
+        self._announced[data["task_uuid"]] = data["task"]
 
     def _on_start(self, data: dict[str, Any]) -> None:
         if name := self._names.get(data["task_uuid"]):
@@ -105,6 +116,8 @@ class Transcript:
         if exit_status != 0:
             problem = self._problem if self._problem.sentence else self._own_problem(exit_status)
             return Outcome("failed", published=self._told(), message=problem.sentence, transient=problem.is_transient)
+        if self._announced:  # ansible-core goes on when it has no process, or no room, for a task (`StrategyBase._queue_task`)
+            return Outcome("lost", message=f"The task '{next(iter(self._announced.values()))}' was left out: it could not be started")
         if self._statistics is None:
             return Outcome("lost", message="The playbook ended without telling its results")
         if self._has_missed_hosts and not self._statistics.get("processed"):
@@ -137,7 +150,7 @@ class Transcript:
     def _own_problem(self, exit_status: int) -> host_problems.Problem:
         """It may have no word because what it said was lost on the way: nobody knows, and every action may be run again."""
         said = self._said(exit_status)
-        return host_problems.of_playbook(said) or host_problems.Problem(said, is_transient=not self._output)
+        return host_problems.of_playbook(said) or host_problems.Problem(said, is_transient=exit_status == _BROKE or not self._output)
 
     def _said(self, exit_status: int) -> str:
         """No task failed, so ansible-playbook itself did: what it said, from its first error on."""

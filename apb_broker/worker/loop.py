@@ -42,6 +42,7 @@ class Running:
     halted: Result | None = None  # how it ended, while a second run ends on a remote host what it has left there
     result: Result | None = None
     pending_lines: list[str] = field(default_factory=list)
+    leased_at: float = 0.0  # by execution.boot_clock()
     report_at: float = 0.0  # when they are written at the latest
 
 
@@ -128,20 +129,22 @@ class Worker:
         if not self._has_told or time.monotonic() < self._next_claim:
             return
         while not self._stopping and self._count(looks=False) < self._broker.settings.concurrency:
+            asked_at = execution.boot_clock()  # before the database is: between any two statements here this process may sleep
             work = operations.claim(self._broker, self._owner, self._left())
             if work is None:
                 self._next_claim = time.monotonic() + POLL_SECONDS
                 self._claim_look()
                 return
-            self._start(work)
+            self._start(work, asked_at)
 
     def _claim_look(self) -> None:
         """Only where nothing that was asked for is left to do, and beside the operations: none ever waits for a place."""
         while not self._stopping and self._count(looks=True) < self._broker.settings.verify_concurrency:
+            asked_at = execution.boot_clock()
             work = health.claim(self._broker, self._owner)
             if work is None:
                 return
-            self._start(work)
+            self._start(work, asked_at)
 
     def _left(self) -> list[str]:
         """What this worker could not do lately, for whatever reason that may pass: another may have a way where it has none."""
@@ -152,12 +155,12 @@ class Worker:
     def _count(self, *, looks: bool) -> int:
         return sum((running.work.kind == health.VERIFY) == looks for running in self._running.values())
 
-    def _start(self, work: Work) -> None:
+    def _start(self, work: Work, leased_at: float) -> None:
         tell = log.debug if work.kind == health.VERIFY else log.info
         tell("operation claimed", **_ids(work), kind=work.kind, epoch=work.epoch)
         try:
             job = jobs.build(self._broker, work)
-            run = execution.start(job)
+            run = execution.start(job, leased_at=leased_at)
         except (jobs.Unrunnable, execution.JobError, OSError) as error:
             log.error("operation cannot be run", **_ids(work), reason=str(error))
             if work.kind == health.VERIFY:
@@ -165,7 +168,7 @@ class Worker:
             else:
                 operations.finish(self._broker, work.operation_id, work.epoch, Result("failed", message=str(error)))
             return
-        self._running[work.operation_id] = Running(work, run, job)
+        self._running[work.operation_id] = Running(work, run, job, leased_at=leased_at)
         if run.why_cold not in self._told_cold:
             self._told_cold.add(run.why_cold)
             log.info("this run is a cold one, and so are others for the same reason", **_ids(work), reason=run.why_cold)
@@ -219,7 +222,7 @@ class Worker:
         if job is None:
             return False
         try:
-            run = execution.start(job)
+            run = execution.start(job, leased_at=running.leased_at)
         except OSError as error:
             log.error("run on a host not ended there", **_ids(running.work), reason=str(error))
             return False
@@ -280,6 +283,7 @@ class Worker:
             if running.result is not None:
                 continue
             if id_ in held:
+                running.leased_at = asked_at
                 running.run.renew(at=asked_at)
             # It is to be canceled, once, or is another worker's by now, and our result will be refused.
             if id_ not in held or (held[id_] and running.halted is None):

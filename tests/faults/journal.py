@@ -51,7 +51,8 @@ class Journal:
             what = f"{lines[0]['action']} of {lines[0]['instance']} (operation {operation})"
             for line in lines:
                 if line["event"] == "started" and line["overlapping"]:
-                    found.append(f"{what}: run with epoch {line['epoch']} beside processes of older runs: {line['overlapping']}")
+                    story = self._story(line["instance"], line["overlapping"])
+                    found.append(f"{what}: run with epoch {line['epoch']} beside processes of older runs: {line['overlapping']}\n{story}")
             if taken and taken[-1]["epoch"] < max(epochs):
                 found.append(f"{what}: the result of epoch {taken[-1]['epoch']} was taken, and it was claimed with {max(epochs)}")
             if epochs != sorted(set(epochs)):
@@ -59,3 +60,11 @@ class Journal:
             if len(taken) > 1:
                 found.append(f"{what}: succeeded twice")
         return found
+
+    def _story(self, instance, overlapping):
+        """What happened to the instance, and what else the workers did whose runs are still there."""
+        lines, supervisors = self.lines(), [int(each) for each in overlapping]
+        workers = {line["worker"] for line in lines if line.get("supervisor") in supervisors}
+        told = [line for line in lines if line["instance"] == instance or line["worker"] in workers]
+        names = ("at", "instance", "action", "event", "epoch", "worker", "supervisor", "status", "accepted", "text")
+        return "\n".join("    " + " ".join(str(line.get(name, "-")) for name in names) for line in told)

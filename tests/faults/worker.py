@@ -66,14 +66,14 @@ def arm(journal):
     """Puts journal and points where they are wanted."""
     worker_start, worker_read, finish = loop.Worker._start, loop.Worker._read, operations.finish
 
-    def start(self, work):
+    def start(self, work, leased_at):
         if work.kind == health.VERIFY:  # a look is no operation, and may go on beside one until it is halted
-            worker_start(self, work)
+            worker_start(self, work, leased_at)
             return
         journal.note("claimed", work)
         journal.hold("claimed", work)
         older = journal.older_supervisors(work)
-        worker_start(self, work)
+        worker_start(self, work, leased_at)
         if work.operation_id in self._running:
             pid = self._running[work.operation_id].run.pid
             older.pop(pid, None)  # what had this number is dead

@@ -117,6 +117,13 @@ def test_run_counts_its_lease_from_when_the_renewal_was_sent(scene, started, hel
     assert helpers.outcome_of(run, renew=False).status == "lost"
 
 
+def test_run_is_not_begun_when_its_lease_is_over(scene, started, helpers):
+    """Its worker slept after it had claimed the operation: another one has it by now."""
+    run = started(scene("hang", lease_seconds=5.0), leased_at=processes.boot_clock() - 6)
+    told = helpers.outcome_of(run, renew=False)
+    assert (told.status, told.message) == ("lost", "The run was not begun: its lease had run out by then")
+
+
 def test_run_is_lost_when_its_runner_is_killed(scene, started, helpers):
     """Nobody knows how far a killed runner came."""
     run = started(scene("hang"))

@@ -16,7 +16,7 @@ def job(**fields) -> jobs.Job:
 
 def test_assignment_survives_the_pipe():
     """Line breaks and other letters included."""
-    assignment = jobs.Assignment(job(variables={"a": "ä\n"}, secrets=("s\n1",)), 7, None)
+    assignment = jobs.Assignment(job(variables={"a": "ä\n"}, secrets=("s\n1",)), 7, None, 1.5)
     line = jobs.encode_assignment(assignment)
     assert line.count(b"\n") == 1
     assert jobs.decode_assignment(line) == assignment

@@ -59,6 +59,25 @@ def test_outcome_is_lost_without_results():
     assert outcome().status == "lost"
 
 
+def announced(uuid="t", event="playbook_on_task_start") -> dict:
+    return {"event": event, "event_data": {"task": "T", "task_uuid": uuid, "host": "h1"}}
+
+
+@pytest.mark.parametrize("kind", ["playbook_on_task_start", "playbook_on_handler_task_start"])
+def test_outcome_is_lost_when_a_task_was_left_out(kind):
+    """ansible-core (2.19, StrategyBase._queue_task) goes on, and succeeds, when it cannot fork a process for a task or write its event."""
+    begun, done = announced(event="runner_on_start"), announced(event="runner_on_ok")
+    found = outcome(announced(event=kind), begun, stats())
+    assert (found.status, found.message) == ("lost", "The task 'T' was left out: it could not be started")
+    assert outcome(announced(event=kind), begun, done, stats()).status == "succeeded"
+
+
+def test_outcome_of_a_playbook_that_broke_may_be_repeated():
+    """An exception that Ansible did not expect says nothing about the role."""
+    assert outcome({"event": "error", "stdout": "[ERROR]: Unexpected Exception, this is probably a bug"}, status=250).transient
+    assert not outcome({"event": "error", "stdout": "[ERROR]: the role 'x' was not found"}, status=1).transient
+
+
 def test_outcome_refuses_published_values_of_another_shape():
     """What is published is a mapping."""
     assert outcome(stats(artifact_data={"apb_published": "x"})).status == "failed"
