@@ -260,13 +260,20 @@ def made_id(*names: str) -> str:
 
 
 def instance_path(identifier: str) -> str:
-    """Where a broker has an instance."""
-    return f"/v2/service_instances/{urllib.parse.quote(identifier, safe='')}"
+    """Where a broker has an instance. Raises OsbError for what cannot be a part of an address."""
+    return f"/v2/service_instances/{_part(identifier)}"
 
 
 def binding_path(instance: str, identifier: str) -> str:
-    """Where a broker has a binding."""
-    return f"{instance_path(instance)}/service_bindings/{urllib.parse.quote(identifier, safe='')}"
+    """Where a broker has a binding. Raises OsbError for what cannot be a part of an address."""
+    return f"{instance_path(instance)}/service_bindings/{_part(identifier)}"
+
+
+def _part(identifier: str) -> str:
+    """One part of an address: the removal of a binding called `..` would be one of its instance."""
+    if identifier in ("", ".", ".."):
+        raise OsbError(f"'{identifier}' cannot be the id of an instance or a binding: give another one")
+    return urllib.parse.quote(identifier, safe="")
 
 
 def service(services: list, name: str) -> dict:

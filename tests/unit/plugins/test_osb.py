@@ -159,10 +159,10 @@ def test_url_that_cannot_be_used_is_told(url, told):
 
 def test_file_of_authorities_that_cannot_be_used_is_told(tmp_path):
     """What is missing, and what is no certificate."""
-    with pytest.raises(osb.OsbError, match="ca_path: .*gone cannot be read: No such file"):
+    with pytest.raises(osb.OsbError, match=r"ca_path: .*gone cannot be read: No such file"):
         osb.Broker("https://host", ca_path=str(tmp_path / "gone"))
     (tmp_path / "empty").touch()
-    with pytest.raises(osb.OsbError, match="ca_path: .*empty holds no certificates"):
+    with pytest.raises(osb.OsbError, match=r"ca_path: .*empty holds no certificates"):
         osb.Broker("https://host", ca_path=str(tmp_path / "empty"))
 
 
@@ -194,3 +194,12 @@ def test_ids_are_always_the_same_for_the_same_names():
     assert osb.made_id("a", "b", "c") != osb.made_id("a", "bc", "")
     assert osb.instance_id({"instance_id": "given", "organization": "o", "space": "s", "instance": "i"}) == "given"
     assert osb.binding_path("a/b", "ü %") == "/v2/service_instances/a%2Fb/service_bindings/%C3%BC%20%25"
+
+
+@pytest.mark.parametrize("identifier", ["", ".", ".."])
+def test_id_that_would_lead_elsewhere_is_refused(identifier):
+    """Proxies and servers resolve dots: the removal of such a binding would be one of its instance."""
+    with pytest.raises(osb.OsbError, match="cannot be the id of an instance or a binding"):
+        osb.binding_path("i", identifier)
+    with pytest.raises(osb.OsbError, match="cannot be the id of an instance or a binding"):
+        osb.instance_path(identifier)

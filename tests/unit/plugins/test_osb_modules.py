@@ -1,4 +1,4 @@
-"""What osb_instance and osb_binding ask brokers that keep things to themselves, are busy, or fail. A good broker is in the integration tests."""
+"""What osb_instance and osb_binding ask brokers that keep things to themselves, are busy, or fail. Integration tests have a good one."""
 
 import pytest
 from ansible_collections.apb.catalog.plugins.module_utils import osb, osb_binding, osb_catalog, osb_instance
