@@ -1,0 +1,87 @@
+"""Plays on this machine of tasks that tests write down: what became of each."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ANSIBLE = [sys.executable, "-m", "ansible"]
+NOT_INHERITED = ("K8S_AUTH_", "KUBECONFIG", "ANSIBLE_")
+Object = dict[str, Any]
+
+
+class Player:
+    """Plays tasks in a directory of its own. `defaults` are the module_defaults of each play."""
+
+    def __init__(self, directory: Path, defaults: Object) -> None:
+        self.directory, self.defaults = directory, defaults
+
+    def play(self, *tasks: Object, **variables: Any) -> dict[str, Object]:
+        """What became of each task, by its name."""
+        play = {"hosts": "localhost", "gather_facts": False, "module_defaults": self.defaults, "tasks": list(tasks)}
+        printed = self.playbook([play], variables)
+        report = json.JSONDecoder().raw_decode(printed[printed.index("{\n") :])[0]
+        return {each["task"]["name"]: each["hosts"]["localhost"] for each in report["plays"][0]["tasks"]}
+
+    def playbook(self, plays: list[Object], variables: Object, *, ends_well: bool = True) -> str:
+        """All that a playbook prints. What is to fail says ignore_errors, or has to be expected."""
+        (self.directory / "play.json").write_text(json.dumps(plays))
+        (self.directory / "variables.json").write_text(json.dumps(variables))
+        done = self.run("playbook", "play.json", "-e", "@variables.json", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+        assert (done.returncode == 0) is ends_well, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """An Ansible command in the directory."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+        settings = {"HOME": str(self.directory), "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false"}
+        settings["ANSIBLE_COLLECTIONS_PATH"] = str(Path(__file__).parents[1] / "build")
+        return subprocess.run(
+            [*ANSIBLE, *words],
+            cwd=self.directory,
+            env={**inherited, **settings, **environment},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+
+def task(name: str, module: str, *, keywords: Object | None = None, **arguments: object) -> Object:
+    """A task with a module of ours that shows its differences, and may fail."""
+    return {"name": name, f"apb.catalog.{module}": arguments, "diff": True, "ignore_errors": True, **(keywords or {})}
+
+
+@contextlib.contextmanager
+def meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Something that goes on beside what the test does; it has to end well."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    assert not failures, failures
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Until it holds; its value."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"it did not happen within {seconds} s"
+        time.sleep(0.05)
+    return value
