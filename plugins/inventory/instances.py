@@ -43,20 +43,18 @@ options:
 """
 
 EXAMPLES = r"""
-# shop.instances.yml: what the shop has
+# shop.instances.yml: what the shop has, by team, with the address as a variable of its own.
+# With `plugin` and `kubeconfig` alone, named instances.yml, it is everything that there is in the cluster.
 plugin: apb.catalog.instances
 kubeconfig: ~/.kube/config
 namespaces: [shop]
 ready_only: true
-
-# instances.yml: everything, by team, with the address as a variable of its own
-plugin: apb.catalog.instances
 compose:
   redis_address: apb_connection.host ~ ':' ~ apb_connection.port
 keyed_groups:
   - {key: apb_instance.labels.team, prefix: team}
 groups:
-  in_trouble: not apb_instance.ready
+  large: apb_instance.plan is search('large')
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""osb_instance, osb_binding, osb_catalog_info and the lookup at apb's own broker: real servers and workers, runs that do what a script says."""
+"""The modules osb_*, and the lookup, at apb's own broker: real servers and workers, runs that do what a script says."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import yaml
 
 from apb_broker.storage.database import Database
 from apb_broker.storage.sealing import Keyring
-from tests import plays, ports, scenarios
+from tests import ports, scenarios
 from tests.conftest import short_path
 from tests.load.site import Site, site
 from tests.plays import Object, Player, task
@@ -54,10 +54,8 @@ def boxes(database_url: str, key_file: Path) -> Iterator[Site]:
     database = Database(database_url, Keyring.load(key_file))
     scenarios.empty(database)
     database.close()
-    with (
-        short_path() as directory,
-        site(directory / "s", database_url, listen=f"127.0.0.1:{ports.free()}", ports="20200-20299", seed=1) as made,
-    ):
+    listen = f"127.0.0.1:{ports.free()}"
+    with short_path() as directory, site(directory / "s", database_url, listen=listen, ports="20200-20299", seed=1) as made:
         role = made.state.root / "services" / "box"
         (role / "tasks" / "host").mkdir(parents=True)
         (role / "meta").mkdir()
@@ -228,11 +226,3 @@ def test_catalog_is_told(player: Player) -> None:
     (service,) = told["one"]["services"]
     assert service["plans"][0]["schemas"]["service_instance"]["create"]["parameters"]["properties"]["size"]["maximum"] == 9
     assert told["none"]["msg"] == "the broker offers no service 'x'; there is: box"
-
-
-def test_module_reads_well_and_takes_what_it_says() -> None:
-    """ansible-doc of everything of this file ends well; the rest is checked by `make sanity`."""
-    names = ["osb_instance", "osb_binding", "osb_catalog_info"]
-    done = plays.Player(Path("/"), {}).run("doc", *(f"apb.catalog.{name}" for name in names), "--json")
-    assert done.returncode == 0, done.stderr
-    assert sorted(json.loads(done.stdout)) == sorted(f"apb.catalog.{name}" for name in names)
