@@ -53,7 +53,7 @@ class Player:
         )
 
 
-def task(name: str, module: str, *, keywords: Object | None = None, **arguments: object) -> Object:
+def task(name: str, module: str, /, *, keywords: Object | None = None, **arguments: object) -> Object:
     """A task with a module of ours that shows its differences, and may fail."""
     return {"name": name, f"apb.catalog.{module}": arguments, "diff": True, "ignore_errors": True, **(keywords or {})}
 

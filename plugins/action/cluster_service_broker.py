@@ -4,6 +4,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.apb.catalog.plugins.plugin_utils.in_process import ActionModule
+from ansible_collections.apb.catalog.plugins.plugin_utils.catalog_action import ActionModule
 
 __all__ = ["ActionModule"]

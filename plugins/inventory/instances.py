@@ -60,7 +60,8 @@ groups:
 import sys
 
 from ansible.errors import AnsibleParserError
-from ansible.plugins.inventory import BaseInventoryPlugin, Constructable, to_safe_group_name
+from ansible.inventory.group import to_safe_group_name
+from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
 from ansible_collections.apb.catalog.plugins.module_utils import catalog_conditions
 
 ENDINGS = ("instances.yml", "instances.yaml")
@@ -95,7 +96,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
             ) from None
         given = {name: self.get_option(name) for name in AUTH_ARG_SPEC}
         try:
-            client = catalog_objects.get_api_client(**{name: value for name, value in given.items() if value is not None})
+            client = catalog_objects.connect(**{name: value for name, value in given.items() if value is not None})
             instances = catalog_objects.Objects(client, "ServiceInstance")
             namespaces = self.get_option("namespaces") or [None]
             found = [each for namespace in namespaces for each in instances.list(namespace, self.get_option("label_selectors"))]

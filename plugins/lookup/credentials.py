@@ -196,7 +196,7 @@ def of_secret(name, namespace, auth):
             f"credentials of a ServiceBinding need {error.name or error} on the controller: pip install kubernetes"
         ) from None
     try:
-        client = catalog_objects.get_api_client(**auth)
+        client = catalog_objects.connect(**auth)
         binding = catalog_objects.Objects(client, "ServiceBinding").read(name, namespace)
         secret_name = secret_of(binding, f"ServiceBinding {namespace}/{name}")
         secret = catalog_objects.Objects(client, "Secret", "v1").read(secret_name, namespace)

@@ -134,6 +134,12 @@ def said(error) -> str:
     return f"{getattr(error, 'status', '')} {getattr(error, 'reason', '') or error}".strip()
 
 
+def connect(module=None, **auth):
+    """A client of the API server that a module's options, or these, mean. Raises ObjectError, CoreException."""
+    with answered("connecting"):
+        return get_api_client(module, **auth)
+
+
 def manage(kind: str, spec: dict, fields, *, is_frozen: bool = False, tell=None, **rules) -> None:
     """The whole of a module that keeps one object as it should be.
 
@@ -142,7 +148,7 @@ def manage(kind: str, spec: dict, fields, *, is_frozen: bool = False, tell=None,
     """
     module = AnsibleK8SModule(module_class=AnsibleModule, argument_spec={**COMMON, **spec}, supports_check_mode=True, **rules)
     try:
-        objects = Objects(get_api_client(module), kind)
+        objects = Objects(connect(module), kind)
         wanted = Wanted(objects, module.params, module.check_mode, is_frozen)
         result = wanted.absent() if module.params["state"] == "absent" else wanted.present(fields(module.params))
     except ObjectError as error:
@@ -292,7 +298,7 @@ def inform(kinds, spec: dict, keep=None) -> None:
         return Objects(client, kind).list(params["namespace"], label_selectors)
 
     try:
-        client = get_api_client(module)
+        client = connect(module)
         found = (keep or by_name)(params, listed(kinds, params["label_selectors"]), listed)
     except (ObjectError, CoreException) as error:
         module.fail_json(msg=str(error))

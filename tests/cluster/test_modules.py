@@ -50,7 +50,7 @@ def of_cluster(kubeconfig: Path) -> Object:
     return {"group/apb.catalog.k8s": {"kubeconfig": str(kubeconfig)}}
 
 
-def task(name: str, module: str, namespace: str | None = None, *, keywords: Object | None = None, **arguments: object) -> Object:
+def task(name: str, module: str, namespace: str | None = None, /, *, keywords: Object | None = None, **arguments: object) -> Object:
     """A task on an object of that namespace, or of the cluster's."""
     return plays.task(name, module, keywords=keywords, **({} if namespace is None else {"namespace": namespace}), **arguments)
 
@@ -119,7 +119,7 @@ def test_instance_is_made_changed_and_given_back(player: Player, hand: Hand) -> 
     assert hand.get("serviceinstances", "cache") is None
 
 
-def test_refusals_are_the_servers_own_words(player: Player) -> None:
+def test_refusals_are_the_servers_own_words(player: Player, hand: Hand) -> None:
     """In check mode too: it is asked what it would do."""
     given = {"name": "cache", "class": "redis", "wait": False}
     told = player.play(
@@ -332,7 +332,14 @@ def test_cluster_that_cannot_be_used_is_told_with_the_cure(player: Player, hand:
     asked = {"name": "x", "namespace": hand.namespace}
     server = json.loads(plane.read_text())["clusters"][0]["cluster"]["server"]
     told = player.play(
-        task("is away", "service_instance_info", **asked, host=f"https://127.0.0.1:{ports.free()}", api_key="k", validate_certs=False),
+        task(
+            "is away",
+            "service_instance_info",
+            **asked,
+            host=f"https://127.0.0.1:{ports.free()}",
+            api_key="a-token-of-nobody",
+            validate_certs=False,
+        ),
         task("has no file", "service_instance_info", **asked, kubeconfig=str(tmp_path / "gone")),
         task("has no rights", "service_instance_info", **asked, impersonate_user="nobody"),
         task("has a wrong token", "service_instance_info", **asked, host=server, api_key="canary", validate_certs=False, kubeconfig=None),
@@ -429,7 +436,7 @@ def listed(player: Player, asked: Object) -> tuple[Object, dict[str, list[str]]]
     """The variables of hosts, and the hosts of groups."""
     done = player.run("inventory", "-i", write(player, asked), "--list")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout, object_hook=lambda each: each.get("__ansible_unsafe", each))  # what is no template
     return found["_meta"]["hostvars"], {name: group.get("hosts", []) for name, group in found.items() if name != "_meta"}
 
 

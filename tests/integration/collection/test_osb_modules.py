@@ -83,7 +83,7 @@ def outcome(told: dict[str, Object]) -> dict[str, bool | str]:
     return {name: result["msg"] if result.get("failed") else result["changed"] for name, result in told.items()}
 
 
-def instance(name: str, keywords: Object | None = None, **given: Any) -> Object:
+def instance(name: str, keywords: Object | None = None, /, **given: Any) -> Object:
     return task(name, "osb_instance", keywords=keywords, **{"service": "box", "plan": "small", **given})
 
 
