@@ -86,6 +86,8 @@ def work(params: dict, check_mode: bool) -> dict:
     offer = osb.offer(services, params["service"], params["plan"]) if params["service"] and params["plan"] else None
     subject = Subject(broker, params, osb.instance_id(params), services, offer)
     subject.deadline = broker.clock() + osb.wait_seconds(params, offer.plan if offer else {})
+    if params["state"] == "present" and offer is None:
+        raise osb.OsbError(f"{subject.text}: state is present, and service or plan is missing")
     result = remove(subject, check_mode) if params["state"] == "absent" else bring(subject, check_mode)
     return {"in_progress": False, **result, "instance_id": subject.identifier, "warnings": subject.warnings}
 
@@ -160,9 +162,9 @@ def change(subject: Subject, seen: Seen, check_mode: bool) -> dict:
     told = seen.told.get("parameters") or {}
     wanted = {name: value for name, value in subject.parameters.items() if name not in told or not is_same(told[name], value)}
     is_moved = seen.told.get("plan_id") != subject.offer.ids["plan_id"]
-    if not is_moved and not any(name in told for name in wanted) and wanted and is_unchanged(subject, {**told, **wanted}, check_mode):
-        wanted = {}
-    if not wanted and not is_moved:
+    is_seen = is_moved or any(name in told for name in wanted)
+    is_hidden = not is_moved and any(name not in told for name in wanted) and differs(subject, {**told, **wanted}, check_mode)
+    if not is_seen and not is_hidden:
         return {**UNCHANGED, **of_answer(seen.told)}
     before = {"plan": plan_name(subject, seen.told), "parameters": told}
     diff = {"before": before, "after": shown(subject, {**told, **subject.params["parameters"]})}
@@ -171,8 +173,7 @@ def change(subject: Subject, seen: Seen, check_mode: bool) -> dict:
     result = patch(subject, wanted, seen.told["plan_id"] if is_moved else None)
     after = look(subject).told if subject.params["wait"] else None
     is_other = after is None or any(after.get(key) != seen.told.get(key) for key in ("plan_id", "parameters"))
-    are_hidden = any(name not in told for name in wanted)
-    return {**result, "changed": is_other or are_hidden, "diff": diff}
+    return {**result, "changed": is_other or is_hidden, "diff": diff}
 
 
 def check_service(subject: Subject, told: dict) -> None:
@@ -184,17 +185,17 @@ def check_service(subject: Subject, told: dict) -> None:
         )
 
 
-def is_unchanged(subject: Subject, parameters: dict, check_mode: bool) -> bool:
-    """Whether the broker says that it is so already, of parameters that it does not tell."""
+def differs(subject: Subject, parameters: dict, check_mode: bool) -> bool:
+    """Whether the broker says that it has other parameters, among them some that it does not tell."""
     if check_mode:
         subject.warnings.append(f"{subject.text}: the broker does not tell all of its parameters; whether these would change is not known")
-        return True
+        return False
     try:
-        return put(subject, parameters).status == 200
+        return put(subject, parameters).status != 200
     except osb.Refused as error:
         if error.status != 409:
             raise
-    return False
+    return True
 
 
 def change_unseen(subject: Subject, check_mode: bool) -> dict:

@@ -27,8 +27,8 @@ BOX = {
     "type": "box",
     "parameters": {
         "size": {"type": "integer", "minimum": 1, "maximum": 9, "default": 1, "x-updatable": True},
-        "pin": {"type": "string", "default": "", "x-sensitive": True, "x-updatable": True},
-        "scripted": {"type": "object", "default": {}, "x-updatable": True},
+        "pin": {"type": "string", "x-sensitive": True, "x-updatable": True},
+        "scripted": {"type": "object", "x-updatable": True},
     },
     "plans": [
         {
@@ -136,7 +136,7 @@ def test_refusals_are_the_brokers_own_words(player: Player, boxes: Site) -> None
     assert messages["is no plan"] == "the broker offers no plan of box 'smal'; did you mean 'small'?"
     assert messages["is no service"] == "the broker offers no service 'boxx'; did you mean 'box'?"
     assert "does not accept this login: check username and password, or token" in str(messages["is nobody"])
-    assert messages["lacks"] == "state is present but all of the following are missing: plan"
+    assert messages["lacks"] == "instance r: state is present, and service or plan is missing"
     assert "mutually exclusive: username|token" in str(messages["has two logins"])
     assert "canary" not in json.dumps(told)
 

@@ -97,6 +97,16 @@ def test_secret_parameters_are_compared_by_the_broker(script, answer, is_changed
     assert "canary" not in str(result)
 
 
+@pytest.mark.parametrize(("answer", "is_changed"), [((200, {}), False), ((409, {"description": "another"}), True)])
+def test_secret_parameters_beside_others_are_compared_too(script, answer, is_changed):
+    """A number as text looks different and is not; whether the secret is, only the broker knows."""
+    script.say(f"GET {INSTANCE}", (200, THERE))
+    script.say(f"PUT {INSTANCE}", answer)
+    script.say(f"PATCH {INSTANCE}", (200, {}))
+    assert instance(script, parameters={"size": "1"}, secret_parameters={"pin": "canary"})["changed"] is is_changed
+    assert script.body("PATCH")["parameters"] == {"size": "1", "pin": "canary"}
+
+
 def test_check_mode_writes_nothing(script):
     """Not even to compare what the broker keeps to itself: that is told."""
     script.say(f"GET {INSTANCE}", (200, THERE))
