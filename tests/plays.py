@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -25,17 +26,21 @@ class Player:
     def play(self, *tasks: Object, **variables: Any) -> dict[str, Object]:
         """What became of each task, by its name."""
         play = {"hosts": "localhost", "gather_facts": False, "module_defaults": self.defaults, "tasks": list(tasks)}
-        printed = self.playbook([play], variables)
-        report = json.JSONDecoder().raw_decode(printed[printed.index("{\n") :])[0]
+        report = self.playbook(json.dumps([play]), variables)
         return {each["task"]["name"]: each["hosts"]["localhost"] for each in report["plays"][0]["tasks"]}
 
-    def playbook(self, plays: list[Object], variables: Object, *, ends_well: bool = True) -> str:
-        """All that a playbook prints. What is to fail says ignore_errors, or has to be expected."""
-        (self.directory / "play.json").write_text(json.dumps(plays))
+    def playbook(self, text: str, variables: Object) -> Object:
+        """The report of a playbook, which has to end well: what may fail says ignore_errors."""
+        (self.directory / "play.yml").write_text(text)
         (self.directory / "variables.json").write_text(json.dumps(variables))
-        done = self.run("playbook", "play.json", "-e", "@variables.json", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
-        assert (done.returncode == 0) is ends_well, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        done = self.run("playbook", "play.yml", "-e", "@variables.json", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        report: Object = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{\n") :])[0]
+        return report
+
+    def changes(self, text: str, **variables: Any) -> int:
+        """How many tasks of a playbook changed something."""
+        return int(self.playbook(text, variables)["stats"]["localhost"]["changed"])
 
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """An Ansible command in the directory."""
@@ -56,6 +61,11 @@ class Player:
 def task(name: str, module: str, /, *, keywords: Object | None = None, **arguments: object) -> Object:
     """A task with a module of ours that shows its differences, and may fail."""
     return {"name": name, f"apb.catalog.{module}": arguments, "diff": True, "ignore_errors": True, **(keywords or {})}
+
+
+def written_in(document: Path) -> dict[str, str]:
+    """The files that a page shows, each after a comment with its name."""
+    return dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", document.read_text(), re.DOTALL))
 
 
 @contextlib.contextmanager

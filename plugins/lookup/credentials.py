@@ -143,17 +143,21 @@ class LookupModule(LookupBase):
         read = self._reader()
         return [self._chosen(term, read(term)) for term in terms]
 
+    def _option(self, name):
+        """Its value. What a variable holds may be a template of the playbook's; what came from elsewhere is none to Ansible."""
+        return self._templar.template(self.get_option(name))
+
     def _reader(self):
-        if self.get_option("namespace"):
+        if self._option("namespace"):
             return self._of_secret
-        if self.get_option("instance") or self.get_option("instance_id"):
+        if self._option("instance") or self._option("instance_id"):
             return self._of_broker
         raise AnsibleLookupError(
             "credentials: give namespace for a ServiceBinding in Kubernetes, or instance for a binding at a broker (url)"
         )
 
     def _chosen(self, name, found):
-        key = self.get_option("key")
+        key = self._option("key")
         if key is None:
             return found
         if key not in found:
@@ -161,15 +165,15 @@ class LookupModule(LookupBase):
         return found[key]
 
     def _of_secret(self, name):
-        given = {option: self.get_option(option) for option in OF_CLUSTER}
-        return of_secret(name, self.get_option("namespace"), {option: value for option, value in given.items() if value is not None})
+        given = {option: self._option(option) for option in OF_CLUSTER}
+        return of_secret(name, self._option("namespace"), {option: value for option, value in given.items() if value is not None})
 
     def _of_broker(self, name):
-        params = {option: self.get_option(option) for option in ("instance", "instance_id", "binding_id", "organization", "space")}
-        if not self.get_option("url"):
+        params = {option: self._option(option) for option in ("instance", "instance_id", "binding_id", "organization", "space")}
+        if not self._option("url"):
             raise AnsibleLookupError("credentials: give url, the address of the broker, or set the variable apb_osb_url")
         try:
-            broker = osb.connect({option: self.get_option(option) for option in osb.SPEC})
+            broker = osb.connect({option: self._option(option) for option in osb.SPEC})
             return of_broker(broker, {**params, "binding": name})
         except osb.OsbError as error:
             raise AnsibleLookupError(str(error)) from None

@@ -109,9 +109,12 @@ from ansible_collections.apb.catalog.plugins.module_utils import osb, osb_instan
 def main():
     module = AnsibleModule(argument_spec=osb_instance.SPEC, supports_check_mode=True, **osb_instance.RULES)
     try:
-        module.exit_json(**osb_instance.work(module.params, module.check_mode))
+        result = osb_instance.work(module.params, module.check_mode)
     except osb.OsbError as error:
         module.fail_json(msg=str(error))
+    for sentence in result.pop("warnings"):
+        module.warn(sentence)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -197,7 +197,8 @@ def test_binding_is_made_once_looked_up_and_taken_back(player: Player, boxes: Si
         binding("removes", state="absent"),
         binding("finds removed", state="absent"),
         looked_up("removed", "shop"),
-        apb_osb_url=boxes.admin["url"],
+        apb_osb_url="{{ place_of_the_broker }}",
+        place_of_the_broker=boxes.admin["url"],
         apb_osb_username=boxes.admin["username"],
         apb_osb_password=boxes.admin["password"],
     )
