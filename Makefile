@@ -92,9 +92,11 @@ test-faults: venv  ## kill, stop, cut and fill whatever apb needs: 300 faults, o
 sanity: venv  ## ansible-test sanity over a copy of the collection
 	$(RUN)python tools/sanity.py build/sanity
 
+# The ceiling: of what it takes for a part of a repository it copies what is not ignored, and collections in .venv are.
 docs-lint: venv  ## the documentation of plugins and roles, as Ansible's own site would show it
 	@tools/stage-collection build/docs
-	@cd build/docs/ansible_collections/apb/catalog && PATH="$(PROGRAMS):$$PATH" antsibull-docs lint-collection-docs --plugin-docs .
+	@cd build/docs/ansible_collections/apb/catalog && PATH="$(PROGRAMS):$$PATH" GIT_CEILING_DIRECTORIES="$(CURDIR)/.venv" \
+	  antsibull-docs lint-collection-docs --plugin-docs .
 
 molecule: venv  ## each service in each mode, from provision to nothing left: make molecule, or s=redis-host for one
 	PATH="$(PROGRAMS):$$PATH" MOLECULE_COMMAND_BORDERS=false molecule test $(if $(s),-s $(s),--all --workers 2)
