@@ -7,14 +7,10 @@ REGISTRY = CollectorRegistry()
 BROKER_REQUESTS = Counter(
     "servicecatalog_osb_request_count", "Calls of brokers by their answers.", ["broker", "method", "status"], registry=REGISTRY
 )
-BROKER_SECONDS = Histogram(
-    "apb_controller_broker_call_seconds", "How long calls of a broker took.", ["broker", "call"], registry=REGISTRY
-)
+BROKER_SECONDS = Histogram("apb_controller_broker_call_seconds", "How long calls of a broker took.", ["broker", "call"], registry=REGISTRY)
 CLASSES = Gauge("servicecatalog_broker_service_class_count", "Classes of a broker's catalog.", ["broker"], registry=REGISTRY)
 PLANS = Gauge("servicecatalog_broker_service_plan_count", "Plans of a broker's catalog.", ["broker"], registry=REGISTRY)
-API_REQUESTS = Counter(
-    "apb_controller_api_requests_total", "Requests to the API server.", ["verb", "kind", "status"], registry=REGISTRY
-)
+API_REQUESTS = Counter("apb_controller_api_requests_total", "Requests to the API server.", ["verb", "kind", "status"], registry=REGISTRY)
 LISTS = Counter("apb_controller_lists_total", "How often all objects of a kind were read.", ["kind"], registry=REGISTRY)
 OBJECTS = Gauge("apb_controller_objects", "Objects that are known.", ["kind"], registry=REGISTRY)
 LOOKS = Counter("apb_controller_looks_total", "Looks at objects, by how they ended.", ["kind", "end"], registry=REGISTRY)

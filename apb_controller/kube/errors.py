@@ -47,7 +47,7 @@ def of_answer(status: int, body: bytes, retry_after: str | None = None) -> KubeE
         said = {}
     said = said if isinstance(said, dict) else {}
     message = str(said.get("message") or f"the API server answered {status}")
-    return of_status(status, str(said.get("reason") or ""), message, float(retry_after) if (retry_after or "").isdigit() else None)
+    return of_status(status, str(said.get("reason") or ""), message, float(retry_after) if retry_after and retry_after.isdigit() else None)
 
 
 def of_status(status: int, reason: str, message: str, retry_after: float | None = None) -> KubeError:

@@ -34,7 +34,9 @@ async def patch(api: Api, resource: Resource, thing: Object, operations: Operati
     return trimmed(await api.call("PATCH", resource, path, query=MANAGER, body=operations))
 
 
-async def delete(api: Api, resource: Resource, namespace: str | None, name: str, uid: str | None, version: str | None = None) -> Object | None:
+async def delete(
+    api: Api, resource: Resource, namespace: str | None, name: str, uid: str | None, version: str | None = None
+) -> Object | None:
     """Deletes it, if it is still that of `uid` (and `version`). What is left of it for others to finish; None when it has gone.
 
     Raises KubeError: Conflict when another one has the name.
