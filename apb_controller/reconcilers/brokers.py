@@ -13,7 +13,7 @@ from apb_controller.rules import brokers
 from apb_controller.rules.answers import Outcome
 from apb_controller.rules.brokers import World
 from apb_controller.rules.catalog_changes import Change
-from apb_controller.rules.steps import Step
+from apb_controller.rules.steps import Request, Step
 from apb_controller.runtime.looks import NOT_AGAIN, Again
 from apb_controller.runtime.queue import Key
 from apb_controller.scopes import Scope
@@ -38,7 +38,7 @@ class Brokers:
         step = brokers.next_step(broker, self._world(broker))
         try:
             if step.request is not None:
-                step = await self._read_catalog(key, broker, step)
+                step = await self._read_catalog(broker, step.request)
             if step.deletions:
                 return await self._delete(broker, step)
             await self._writes.step(broker, step)
@@ -60,12 +60,11 @@ class Brokers:
             limits=self._context.settings.limits,
         )
 
-    async def _read_catalog(self, key: Key, broker: Object, step: Step) -> Step:
+    async def _read_catalog(self, broker: Object, request: Request) -> Step:
         """Calls the broker, without waiting for a turn: what its instances wait for may be exactly this."""
         if error := await self._calls.login_error(broker):
             return brokers.next_step(broker, self._world(broker, error))
-        assert step.request is not None
-        outcome = await self._calls.ask(broker, step.request)
+        outcome = await self._calls.ask(broker, request)
         return await self._synced(broker, outcome)
 
     async def _synced(self, broker: Object, outcome: Outcome) -> Step:

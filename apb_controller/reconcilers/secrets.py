@@ -73,7 +73,7 @@ class Secrets:
             return None
 
     async def write(self, binding: Object, secret: Object) -> bool:
-        """Makes or changes the binding's Secret; no, when the one that is there is not what was known: then the rules are to be asked again.
+        """Makes or changes the binding's Secret; no, when what is there is not what was known: then the rules are to be asked again.
 
         Raises KubeError: Refused when it may not be written.
         """

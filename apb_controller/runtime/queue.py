@@ -1,4 +1,4 @@
-"""Which objects are to be looked at, now or later. Each is looked at by one at a time; what happens to it meanwhile leads to one more look."""
+"""Which objects are to be looked at, now or later: each by one at a time, and once more when something has happened to it meanwhile."""
 
 import asyncio
 from collections import OrderedDict
