@@ -34,7 +34,16 @@ class Thing:
     context: dict[str, Any]
     is_there: bool = True  # not while an asynchronous creation goes on
     operation: Operation | None = None
+    wanted: dict[str, Any] | None = None  # of the last update, until it has ended
     updates: int = 0
+
+    def become(self) -> None:
+        """What is wanted."""
+        if self.wanted is not None:
+            self.plan_id = self.wanted.get("plan_id", self.plan_id)
+            self.parameters = self.wanted.get("parameters", self.parameters)
+            self.wanted = None
+            self.updates += 1
 
     def is_same(self, body: dict[str, Any]) -> bool:
         """Whether a second PUT asks for the same."""
@@ -86,10 +95,11 @@ class Ledger:
             return Reply(404, {"description": "There is no such instance."})
         if thing.operation and thing.operation.state == "in progress":
             return Reply(422, {"error": "ConcurrencyError", "description": "It is being changed."})
-        thing.plan_id = body.get("plan_id", thing.plan_id)
-        thing.parameters = body.get("parameters", thing.parameters)
-        thing.updates += 1
-        return self._begun(thing, Call.UPDATE, start, {}) if start else Reply(200)
+        thing.wanted = body
+        if start:
+            return self._begun(thing, Call.UPDATE, start, {})
+        thing.become()
+        return Reply(200)
 
     def deprovision(self, instance_id: str, start: Start | None) -> Reply:
         """DELETE of an instance."""
@@ -167,6 +177,7 @@ class Ledger:
         if operation.failure:
             return
         thing.is_there = True
+        thing.become()
         if operation.call in (Call.DEPROVISION, Call.UNBIND):
             self.ended[key] = operation
             self._remove(key)

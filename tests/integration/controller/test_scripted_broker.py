@@ -111,6 +111,19 @@ def test_started_operation_ends_when_the_test_says_so(broker):
     broker.assert_clean()
 
 
+def test_update_changes_nothing_until_it_has_ended_well(broker):
+    """A failed one has changed nothing."""
+    broker.script(Call.UPDATE, scripted.Started(failure="no"))
+    broker.script(Call.UPDATE, scripted.Started())
+    update = osb.request(Call.UPDATE, INSTANCE, body={**OFFER, "plan_id": "plan/large"}, may_be_async=True)
+    ask(broker, provision(), update, poll())
+    assert (broker.ledger.instances["i"].plan_id, broker.ledger.instances["i"].updates) == ("plan/small", 0)
+    ask(broker, update)
+    assert broker.ledger.instances["i"].plan_id == "plan/small"
+    ask(broker, poll())
+    assert (broker.ledger.instances["i"].plan_id, broker.ledger.instances["i"].updates) == ("plan/large", 1)
+
+
 def test_asynchronous_answer_is_not_given_to_who_cannot_wait(broker):
     """422 AsyncRequired."""
     broker.script(Call.BIND, scripted.Started())
