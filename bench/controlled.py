@@ -62,7 +62,7 @@ class Controller:
 
     def __init__(self, kubeconfig: Path, log: Path) -> None:
         self._port, self._log = place.free_port(), log
-        command = [sys.executable, "-m", "apb_cli.main", "controller", "--listen", f"127.0.0.1:{self._port}"]
+        command = [sys.executable, "-m", "apb_cli.main", "controller", "--metrics", f"127.0.0.1:{self._port}"]
         self.began = time.monotonic()
         with log.open("ab") as out:
             self.process = subprocess.Popen(command, env={**os.environ, "KUBECONFIG": str(kubeconfig)}, stdout=out, stderr=out)
