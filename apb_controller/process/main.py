@@ -47,12 +47,16 @@ class Controller:
             asyncio.get_running_loop().add_signal_handler(number, self._is_stopped.set)
         await self._connection.open()
         try:
-            async with health.served(self._options.address, lambda: self._term is None or self._term.is_ready) as port:
+            async with health.served(self._options.address, self._is_ready) as port:
                 log.info("the controller begins", server=self._connection.server, metrics_port=port)
                 await self._work()
                 log.info("the controller ends")
         finally:
             await self._connection.close()
+
+    def _is_ready(self) -> bool:
+        """Also who waits for the Lease is ready: it is what it should be."""
+        return self._term.is_ready if self._term is not None else self._options.has_lease
 
     async def _work(self) -> None:
         lease = self._lease()
