@@ -12,7 +12,7 @@ from kubernetes import client, config
 from kubernetes.client.rest import ApiException
 
 from apb_controller import kinds
-from apb_controller.kinds.manifest import GROUP, VERSION
+from apb_controller.kinds import GROUP, VERSION
 from tests.e2e.machine import wait
 
 Object = dict[str, Any]
