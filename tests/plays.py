@@ -20,8 +20,8 @@ Object = dict[str, Any]
 class Player:
     """Plays tasks in a directory of its own. `defaults` are the module_defaults of each play."""
 
-    def __init__(self, directory: Path, defaults: Object) -> None:
-        self.directory, self.defaults = directory, defaults
+    def __init__(self, directory: Path, defaults: Object, **environment: str) -> None:
+        self.directory, self.defaults, self.environment = directory, defaults, environment
 
     def play(self, *tasks: Object, **variables: Any) -> dict[str, Object]:
         """What became of each task, by its name."""
@@ -50,7 +50,7 @@ class Player:
         return subprocess.run(
             [*ANSIBLE, *words],
             cwd=self.directory,
-            env={**inherited, **settings, **environment},
+            env={**inherited, **settings, **self.environment, **environment},
             capture_output=True,
             text=True,
             timeout=180,
@@ -61,6 +61,11 @@ class Player:
 def task(name: str, module: str, /, *, keywords: Object | None = None, **arguments: object) -> Object:
     """A task with a module of ours that shows its differences, and may fail."""
     return {"name": name, f"apb.catalog.{module}": arguments, "diff": True, "ignore_errors": True, **(keywords or {})}
+
+
+def plain(found: Object) -> Any:
+    """As json's object_hook: texts that Ansible marks because they are no templates, as they are."""
+    return found.get("__ansible_unsafe", found)
 
 
 def written_in(document: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import plays, ports
-from tests.cluster import control_plane, programs
+from tests.cluster import control_plane
 from tests.cluster.hand import Hand
 from tests.plays import Object, Player, meanwhile, until
 
@@ -20,29 +20,19 @@ FETCHED = ("Ready", "True", "FetchedCatalog", "Successfully fetched catalog entr
 INJECTED = ("Ready", "True", "InjectedBindResult", "Injected bind result")
 
 
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The kubeconfig of an API that no controller works on, with the kinds."""
-    try:
-        with control_plane.running(tmp_path_factory.mktemp("cluster") / "plane") as made:
-            Hand(made.kubeconfig, "default").define()
-            yield made.kubeconfig
-    except programs.Missing as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture
-def hand(plane: Path) -> Hand:
-    """The controller of a namespace of the test's own."""
-    made = Hand(plane, f"shop-{time.time_ns()}")
+def hand(kubeconfig: Path, rights: Path) -> Iterator[Hand]:
+    """The controller of a namespace of the test's own, which ends with it."""
+    made = Hand(kubeconfig, f"shop-{time.time_ns()}")
     made.core.create_namespace({"metadata": {"name": made.namespace}})
-    return made
+    yield made
+    made.core.delete_namespace(made.namespace)
 
 
 @pytest.fixture
-def player(plane: Path, tmp_path: Path) -> Player:
+def player(kubeconfig: Path, tmp_path: Path) -> Player:
     """Plays at that cluster: which one it is, is said once for the group of modules."""
-    return Player(tmp_path, of_cluster(plane))
+    return Player(tmp_path, of_cluster(kubeconfig))
 
 
 def of_cluster(kubeconfig: Path) -> Object:
@@ -116,7 +106,7 @@ def test_instance_is_made_changed_and_given_back(player: Player, hand: Hand) -> 
     assert set(told["empties"]["result"]["spec"]) == {"clusterServiceClassExternalName", "clusterServicePlanExternalName"}
     assert "managedFields" not in told["makes"]["result"]["metadata"]
     assert len(told["after check of removal"]["resources"]) == 1
-    assert hand.get("serviceinstances", "cache") is None
+    assert hand.get("ServiceInstance", "cache") is None
 
 
 def test_refusals_are_the_servers_own_words(player: Player, hand: Hand) -> None:
@@ -144,10 +134,10 @@ def test_instance_is_waited_for_until_it_is_ready(player: Player, hand: Hand) ->
     """And then it is told where it is. A change is waited for as well: a status that speaks of the spec before is none."""
 
     def control() -> None:
-        hand.tell("serviceinstances", "cache", WORKING)
-        hand.tell("serviceinstances", "cache", READY, connection={"host": "127.0.0.1", "port": 31000}, dashboardURL="https://d")
-        until(lambda: hand.get("serviceinstances", "cache")["metadata"]["generation"] == 2)
-        hand.tell("serviceinstances", "cache", READY, connection={"host": "127.0.0.2", "port": 31000})
+        hand.tell("ServiceInstance", "cache", WORKING)
+        hand.tell("ServiceInstance", "cache", READY, connection={"host": "127.0.0.1", "port": 31000}, dashboardURL="https://d")
+        until(lambda: hand.get("ServiceInstance", "cache")["metadata"]["generation"] == 2)
+        hand.tell("ServiceInstance", "cache", READY, connection={"host": "127.0.0.2", "port": 31000})
 
     given = {"name": "cache", "class": "redis", "wait_sleep": 1}
     with meanwhile(control):
@@ -165,8 +155,8 @@ def test_instance_that_does_not_become_ready_is_told_with_the_reason(player: Pla
     """At once when it has failed, after the time otherwise; it is there then, and the next run goes on with it."""
 
     def control() -> None:
-        hand.tell("serviceinstances", "slow", WORKING)
-        hand.tell("serviceinstances", "failing", ("Ready", "False", "ProvisionCallFailed", FAILED[3]), FAILED)
+        hand.tell("ServiceInstance", "slow", WORKING)
+        hand.tell("ServiceInstance", "failing", ("Ready", "False", "ProvisionCallFailed", FAILED[3]), FAILED)
 
     def instance(name: str, seconds: int) -> Object:
         return task(name, "service_instance", hand.namespace, name=name, wait_timeout=seconds, wait_sleep=1, **{"class": "redis"})
@@ -182,21 +172,15 @@ def test_instance_that_does_not_become_ready_is_told_with_the_reason(player: Pla
 
 def test_end_is_waited_for_and_a_new_beginning_after_it(player: Player, hand: Hand) -> None:
     """As long as a finalizer keeps the object."""
-    hand.create(
-        "serviceinstances",
-        {
-            "kind": "ServiceInstance",
-            "metadata": {"name": "cache", "finalizers": ["kubernetes-incubator/service-catalog"]},
-            "spec": {"clusterServiceClassExternalName": "redis"},
-        },
-    )
-    first = hand.get("serviceinstances", "cache")["metadata"]["uid"]
+    redis = {"clusterServiceClassExternalName": "redis"}
+    hand.make("ServiceInstance", "cache", redis, finalizers=["kubernetes-incubator/service-catalog"])
+    first = hand.get("ServiceInstance", "cache")["metadata"]["uid"]
 
     def control() -> None:
-        until(lambda: hand.get("serviceinstances", "cache")["metadata"].get("deletionTimestamp"))
-        hand.tell("serviceinstances", "cache", ("Ready", "False", "Deprovisioning", "The instance is being deprovisioned asynchronously"))
+        until(lambda: hand.get("ServiceInstance", "cache")["metadata"].get("deletionTimestamp"))
+        hand.tell("ServiceInstance", "cache", ("Ready", "False", "Deprovisioning", "The instance is being deprovisioned asynchronously"))
         until(lambda: (player.directory / "told").exists())
-        hand.patch("serviceinstances", "cache", {"metadata": {"finalizers": None}})
+        hand.release("ServiceInstance", "cache")
 
     told_of_it = {"name": "tells", "ansible.builtin.file": {"path": str(player.directory / "told"), "state": "touch"}}
     with meanwhile(control):
@@ -209,7 +193,7 @@ def test_end_is_waited_for_and_a_new_beginning_after_it(player: Player, hand: Ha
     assert told["is impatient"]["msg"].endswith("is not gone after 3 s: Deprovisioning: The instance is being deprovisioned asynchronously")
     assert told["does not wait"]["msg"].endswith("is being deleted: run this again when it is gone")
     assert "is not ready after 2 s" in told["begins anew"]["msg"]
-    assert hand.get("serviceinstances", "cache")["metadata"]["uid"] != first
+    assert hand.get("ServiceInstance", "cache")["metadata"]["uid"] != first
 
 
 def test_binding_is_made_once_and_its_secret_is_never_told(player: Player, hand: Hand) -> None:
@@ -225,9 +209,9 @@ def test_binding_is_made_once_and_its_secret_is_never_told(player: Player, hand:
         return task(name, "service_binding", hand.namespace, keywords=keywords, **{**given, "wait_sleep": 1, **changes})
 
     def control() -> None:
-        until(lambda: hand.get("servicebindings", "shop"))
+        until(lambda: hand.get("ServiceBinding", "shop"))
         hand.put_secret("shop-cache", password="canary-of-the-broker")
-        hand.tell("servicebindings", "shop", INJECTED)
+        hand.tell("ServiceBinding", "shop", INJECTED)
 
     with meanwhile(control):
         told = player.play(
@@ -253,14 +237,14 @@ def test_binding_is_made_once_and_its_secret_is_never_told(player: Player, hand:
 @pytest.mark.parametrize("is_cluster", [True, False], ids=["cluster", "namespace"])
 def test_broker_is_registered_changed_and_removed(player: Player, hand: Hand, is_cluster: bool) -> None:
     """In both scopes, with its login as a reference."""
-    plural, module = ("clusterservicebrokers", "cluster_service_broker") if is_cluster else ("servicebrokers", "service_broker")
+    kind, module = ("ClusterServiceBroker", "cluster_service_broker") if is_cluster else ("ServiceBroker", "service_broker")
     place = None if is_cluster else hand.namespace
     name = f"apb-{time.time_ns()}"
     given = {"name": name, "url": "https://apb", "auth_secret": "login", "ca_bundle": "PEM", "wait_sleep": 1}
     if is_cluster:
         given["auth_secret_namespace"] = hand.namespace
     changed = {**given, "relist_behavior": "Manual", "class_restrictions": ["spec.externalName=redis"]}
-    with meanwhile(lambda: hand.tell(plural, name, FETCHED)):
+    with meanwhile(lambda: hand.tell(kind, name, FETCHED)):
         told = player.play(
             task("would register", module, place, **given, keywords=CHECK),
             task("registers", module, place, **given),
@@ -283,23 +267,20 @@ def test_broker_is_registered_changed_and_removed(player: Player, hand: Hand, is
         {"serviceClass": ["spec.externalName=redis"]},
     )
     assert told["would change"]["diff"]["before"]["spec"]["relistBehavior"] == "Duration"
-    assert hand.get(plural, name) is None
+    assert hand.get(kind, name) is None
 
 
 def test_catalog_is_listed_by_the_names_people_use(player: Player, hand: Hand) -> None:
     """Of the cluster, or of a namespace; classes and plans by their names at the broker, or in Kubernetes."""
     mark = str(time.time_ns())
-    for scope, prefix, place in (("Cluster", "clusterService", {}), ("", "service", {"namespace": hand.namespace})):
+    for scope, prefix in (("Cluster", "clusterService"), ("", "service")):
         for class_name in ("redis", "postgresql"):
-            metadata = {"name": f"{class_name}-{mark}", "labels": {"mark": mark}, **place}
-            broker = {f"{prefix}BrokerName": f"of-{class_name}"}
-            spec = {"externalName": class_name, "externalID": f"{class_name}-{mark}", "description": "d", **broker}
-            hand.create(f"{scope.lower()}serviceclasses", {"kind": f"{scope}ServiceClass", "metadata": metadata, "spec": spec})
+            name, broker = f"{class_name}-{mark}", {f"{prefix}BrokerName": f"of-{class_name}", "description": "d"}
+            spec = {"externalName": class_name, "externalID": name, **broker}
+            hand.make(f"{scope}ServiceClass", name, spec, labels={"mark": mark})
             for plan in ("small", "large"):
-                metadata = {"name": f"{class_name}-{plan}-{mark}", "labels": {"mark": mark}, **place}
-                of_class = {f"{prefix}ClassRef": {"name": f"{class_name}-{mark}"}}
-                spec = {"externalName": plan, "externalID": f"{class_name}-{plan}-{mark}", "description": "d", **broker, **of_class}
-                hand.create(f"{scope.lower()}serviceplans", {"kind": f"{scope}ServicePlan", "metadata": metadata, "spec": spec})
+                spec = {"externalName": plan, "externalID": f"{name}-{plan}", f"{prefix}ClassRef": {"name": name}, **broker}
+                hand.make(f"{scope}ServicePlan", f"{name}-{plan}", spec, labels={"mark": mark})
     marked = {"label_selectors": [f"mark={mark}"]}
     asked = {
         "classes": ("service_class_info", {}),
@@ -327,10 +308,10 @@ def test_catalog_is_listed_by_the_names_people_use(player: Player, hand: Hand) -
         assert {each["kind"] for result in told.values() for each in result["resources"]} == {f"{kind}Class", f"{kind}Plan"}
 
 
-def test_cluster_that_cannot_be_used_is_told_with_the_cure(player: Player, hand: Hand, plane: Path, tmp_path: Path) -> None:
+def test_cluster_that_cannot_be_used_is_told_with_the_cure(player: Player, hand: Hand, kubeconfig: Path, tmp_path: Path) -> None:
     """No server, no kubeconfig, no rights, and none of our kinds."""
     asked = {"name": "x", "namespace": hand.namespace}
-    server = json.loads(plane.read_text())["clusters"][0]["cluster"]["server"]
+    server = json.loads(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
     told = player.play(
         task(
             "is away",
@@ -358,16 +339,16 @@ def test_cluster_without_our_kinds_is_told(own_plane: control_plane.ControlPlane
     assert told["asks"]["msg"].startswith("the cluster knows no ServiceInstance of servicecatalog.k8s.io/v1beta1: install the service")
 
 
-def test_credentials_are_looked_up_when_they_are_there(player: Player, hand: Hand, plane: Path) -> None:
+def test_credentials_are_looked_up_when_they_are_there(player: Player, hand: Hand, kubeconfig: Path) -> None:
     """All of them or one; before, the error says why not, and never what."""
     spec = {"instanceRef": {"name": "cache"}, "secretName": "shop-cache"}
-    hand.create("servicebindings", {"kind": "ServiceBinding", "metadata": {"name": "shop"}, "spec": spec})
-    hand.create("servicebindings", {"kind": "ServiceBinding", "metadata": {"name": "early"}, "spec": spec})
-    hand.create("servicebindings", {"kind": "ServiceBinding", "metadata": {"name": "lost"}, "spec": {**spec, "secretName": "gone"}})
+    hand.create("ServiceBinding", "shop", spec)
+    hand.create("ServiceBinding", "early", spec)
+    hand.create("ServiceBinding", "lost", {**spec, "secretName": "gone"})
     hand.put_secret("shop-cache", password="canary {{ 1 + 1 }}", port="31000")
-    hand.tell("servicebindings", "shop", INJECTED)
-    hand.tell("servicebindings", "lost", INJECTED)
-    hand.tell("servicebindings", "early", ("Ready", "False", "BindingRequestInFlight", "Binding request in-flight to Broker"))
+    hand.tell("ServiceBinding", "shop", INJECTED)
+    hand.tell("ServiceBinding", "lost", INJECTED)
+    hand.tell("ServiceBinding", "early", ("Ready", "False", "BindingRequestInFlight", "Binding request in-flight to Broker"))
 
     def looked_up(name: str, binding: str, **options: str) -> Object:
         given = ", ".join(f"{option}='{value}'" for option, value in options.items())
@@ -384,7 +365,7 @@ def test_credentials_are_looked_up_when_they_are_there(player: Player, hand: Han
         looked_up("lost", "lost", **place),
         looked_up("unknown", "other", **place),
         looked_up("nowhere", "shop", key="port"),
-        apb_kubeconfig=str(plane),
+        apb_kubeconfig=str(kubeconfig),
     )
     # What a broker wrote is no template.
     assert json.loads((player.directory / "all").read_text()) == {"password": "canary {{ 1 + 1 }}", "port": "31000"}
@@ -398,16 +379,15 @@ def test_credentials_are_looked_up_when_they_are_there(player: Player, hand: Han
     assert "canary" not in json.dumps(told)
 
 
-def test_instances_are_hosts(player: Player, hand: Hand, plane: Path) -> None:
+def test_instances_are_hosts(player: Player, hand: Hand, kubeconfig: Path) -> None:
     """With their connection, in groups by class, plan and namespace, and in those of constructed inventories."""
     redis = {"clusterServiceClassExternalName": "redis", "clusterServicePlanExternalName": "redis-small"}
-    cache = {"kind": "ServiceInstance", "metadata": {"name": "cache", "labels": {"team": "web"}}, "spec": redis}
-    hand.create("serviceinstances", cache)
-    hand.create("serviceinstances", {"kind": "ServiceInstance", "metadata": {"name": "new"}, "spec": redis})
-    hand.tell("serviceinstances", "cache", READY, connection={"host": "127.0.0.1", "port": 31000}, lastConditionState="Ready")
+    hand.make("ServiceInstance", "cache", redis, labels={"team": "web"})
+    hand.make("ServiceInstance", "new", redis)
+    hand.tell("ServiceInstance", "cache", READY, connection={"host": "127.0.0.1", "port": 31000}, lastConditionState="Ready")
     asked = {
         "plugin": "apb.catalog.instances",
-        "kubeconfig": str(plane),
+        "kubeconfig": str(kubeconfig),
         "namespaces": [hand.namespace],
         "compose": {"address": "apb_connection.host ~ ':' ~ apb_connection.port"},
         "keyed_groups": [{"key": "apb_instance.labels.team", "prefix": "team"}],
@@ -436,7 +416,7 @@ def listed(player: Player, asked: Object) -> tuple[Object, dict[str, list[str]]]
     """The variables of hosts, and the hosts of groups."""
     done = player.run("inventory", "-i", write(player, asked), "--list")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout, object_hook=lambda each: each.get("__ansible_unsafe", each))  # what is no template
+    found = json.loads(done.stdout, object_hook=plays.plain)
     return found["_meta"]["hostvars"], {name: group.get("hosts", []) for name, group in found.items() if name != "_meta"}
 
 
