@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apb_controller.kinds.manifest import GROUP, VERSION
+from apb_controller.kinds import GROUP, VERSION
 from tests.cluster.catalog import PLURALS, Catalog
 from tests.plays import Object, until
 
