@@ -1,3 +1,5 @@
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Objects of servicecatalog.k8s.io, by kubernetes.core's connection to an API server: brought to what is wanted, waited for, listed.
 
 What the options of a module mean in a spec is left to the modules; what a status says to catalog_conditions.
@@ -21,7 +23,8 @@ try:
     from kubernetes.dynamic.exceptions import ConflictError, DynamicApiError, NotFoundError, ResourceNotFoundError, ResourceNotUniqueError
     from urllib3.exceptions import HTTPError
 except ImportError:  # AnsibleK8SModule reports the missing library before anything is asked
-    ConflictError = DynamicApiError = NotFoundError = ResourceNotFoundError = ResourceNotUniqueError = HTTPError = OSError
+    ConflictError = DynamicApiError = NotFoundError = ResourceNotFoundError = ResourceNotUniqueError = LookupError
+    HTTPError = OSError
 
 API_VERSION = "servicecatalog.k8s.io/v1beta1"
 REMOVE = object()  # instead of a value: the field goes
