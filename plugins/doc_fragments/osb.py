@@ -8,7 +8,7 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 requirements:
-  - A broker that speaks Open Service Broker API 2.13 or later. The host that runs the module needs nothing but Python.
+  - A broker that speaks Open Service Broker API 2.13 or later. The host that runs the module needs nothing but Python (3.8).
 notes:
   - C(module_defaults) of the group C(apb.catalog.osb) say once for all tasks which broker is meant.
   - Proxies of the environment are not used.

@@ -34,6 +34,7 @@ PLATFORM = "ansible"
 RESEND_AFTER_SECONDS = (0.5, 2)
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 60.0
 WAIT_SECONDS = 1800  # where the plan has no maximum_polling_duration
+PARTIAL_CHAIN = getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000)  # OpenSSL's number; managed hosts may have a Python before 3.10
 MOST_BYTES = 16 * 1024 * 1024
 _NAMES = uuid.UUID("5f2a4f0e-7f0c-5d4d-9a52-0c3c1f6ab1de")  # of ids that are made from names; never changes
 
@@ -334,7 +335,7 @@ def _trust(ca_path: str | None, validate_certs: bool) -> ssl.SSLContext:
         raise OsbError(f"ca_path: {ca_path} holds no certificates: expected PEM") from None
     except OSError as error:
         raise OsbError(f"ca_path: {ca_path} cannot be read: {error.strerror}") from None
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the file may hold the broker's own certificate
+    context.verify_flags |= PARTIAL_CHAIN  # the file may hold the broker's own certificate
     if not validate_certs:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

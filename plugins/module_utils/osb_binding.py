@@ -140,7 +140,7 @@ def body_of(subject: Subject) -> dict:
         "parameters": subject.params["parameters"],
     }
     if subject.params["app_guid"]:
-        body |= {"app_guid": subject.params["app_guid"], "bind_resource": {"app_guid": subject.params["app_guid"]}}
+        body.update(app_guid=subject.params["app_guid"], bind_resource={"app_guid": subject.params["app_guid"]})
     return body
 
 

@@ -109,6 +109,24 @@ def test_instance_is_made_changed_and_given_back(player: Player, hand: Hand) -> 
     assert hand.get("ServiceInstance", "cache") is None
 
 
+def test_modules_work_where_they_are_sent(player: Player, hand: Hand) -> None:
+    """Packed, as to another host."""
+    sent = {"vars": {"apb_in_process": False}}
+    place = {"namespace": hand.namespace, "wait": False}
+    told = player.play(
+        plays.task("makes", "service_instance", keywords=sent, name="cache", **place, **{"class": "redis"}),
+        plays.task("binds", "service_binding", keywords=sent, name="shop", instance="cache", **place),
+        plays.task("registers", "service_broker", keywords=sent, name="apb", url="https://apb", **place),
+        plays.task("lists", "service_instance_info", keywords=sent, namespace=hand.namespace),
+    )
+    assert {name: result.get("msg", result["changed"]) for name, result in told.items()} == {
+        "makes": True,
+        "binds": True,
+        "registers": True,
+        "lists": False,
+    }
+
+
 def test_refusals_are_the_servers_own_words(player: Player, hand: Hand) -> None:
     """In check mode too: it is asked what it would do."""
     given = {"name": "cache", "class": "redis", "wait": False}

@@ -121,6 +121,18 @@ def test_instance_is_made_changed_and_given_back(player: Player) -> None:
     assert len({result["instance_id"] for result in told.values()}) == 1
 
 
+def test_modules_work_where_they_are_sent(player: Player) -> None:
+    """Packed, as to another host."""
+    sent = {"vars": {"apb_in_process": False}}
+    told = player.play(
+        instance("makes", sent, name="sent"),
+        task("binds", "osb_binding", keywords=sent, name="shop", instance="sent"),
+        task("lists", "osb_catalog_info", keywords=sent),
+        instance("removes", sent, name="sent", state="absent"),
+    )
+    assert outcome(told) == {"makes": True, "binds": True, "lists": False, "removes": True}
+
+
 def test_refusals_are_the_brokers_own_words(player: Player, boxes: Site) -> None:
     """Field, value and limit; what is misspelt is told with what there is; a login is never told."""
     told = player.play(

@@ -3,9 +3,11 @@
 import contextlib
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 LOST = object()  # instead of an answer: the connection ends
@@ -49,8 +51,8 @@ class Script:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Script]:
-    """One that listens."""
+def running(certificate: tuple[Path, Path] | None = None) -> Iterator[Script]:
+    """One that listens; with a certificate and its key it speaks TLS."""
     script = Script()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -80,7 +82,11 @@ def running() -> Iterator[Script]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    script.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    script.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
     try:
         yield script
     finally:

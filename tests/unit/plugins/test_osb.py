@@ -1,12 +1,11 @@
 """The client of brokers: what it sends, and what it makes of answers, good and odd ones."""
 
 import base64
-import ssl
 
 import pytest
 from ansible_collections.apb.catalog.plugins.module_utils import osb
 
-from tests import ports
+from tests import certificates, ports
 from tests.unit.plugins import scripted_broker
 
 PASSWORD = "canary-of-the-password"
@@ -166,13 +165,19 @@ def test_file_of_authorities_that_cannot_be_used_is_told(tmp_path):
         osb.Broker("https://host", ca_path=str(tmp_path / "empty"))
 
 
-def test_certificate_that_is_not_trusted_is_told_with_the_cure():
-    """OpenSSL's own reason is in it."""
-    reason = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    reason.verify_message = "self-signed certificate"
-    assert "is not trusted (self-signed certificate): name who vouches for it by ca_path" in str(
-        osb.Broker("https://host")._no_connection(reason)
-    )
+def test_certificate_has_to_be_vouched_for(tmp_path):
+    """By the system, by a file, which may hold the broker's own, or by whoever says that it is not checked."""
+    with scripted_broker.running(certificates.write(tmp_path)) as script:
+        script.say("GET /v2/catalog", (200, {"services": []}))
+        with pytest.raises(osb.OsbError, match=r"is not trusted \(self-signed certificate\): name who vouches for it by ca_path"):
+            osb.Broker(script.url, "ann", PASSWORD).catalog()
+        assert script.asked == []
+        assert osb.Broker(script.url, ca_path=str(tmp_path / "server.crt")).catalog() == []
+        assert osb.Broker(script.url, validate_certs=False).catalog() == []
+        plain = osb.Broker(script.url.replace("https", "http"))
+        plain.sleep = lambda _seconds: None
+        with pytest.raises(osb.OsbError):
+            plain.catalog()
 
 
 def test_names_of_the_catalog_are_found_or_suggested():
