@@ -22,7 +22,7 @@ NAMESPACE = "bench"
 INSTANCES = f"{cluster.CATALOG}/namespaces/{NAMESPACE}/serviceinstances"
 BROKERS = f"{cluster.CATALOG}/clusterservicebrokers"
 EXAMPLE = "example"
-STOP_SECONDS, LONGEST_SECONDS = 30, 600
+STOP_SECONDS, LONGEST_SECONDS = 30, 120
 LOOK_SECONDS = 0.02
 
 
