@@ -159,7 +159,7 @@ class Site:
                 made["status"] = copied["status"]
                 await client.call("PUT", f"{INSTANCES}/{made['metadata']['name']}/status", made)
 
-            await cluster.all_of(range(self.filled + 1, wanted), one)
+            await cluster.all_of(range(self.filled, wanted), one)
             self.filled = max(self.filled, wanted)
 
     async def _make_example(self, client: cluster.Client) -> None:
