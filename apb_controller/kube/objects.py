@@ -56,7 +56,7 @@ async def all_of(api: Api, resource: Resource) -> tuple[list[Object], str]:
     query = {"limit": str(PAGE)}
     while True:
         answer = await api.call("GET", resource, resource.path(), query=query, is_list=True)
-        found += [trimmed(each) for each in answer["items"] or ()]
+        found += [trimmed(each) for each in answer["items"] or ()]  # null for none, of metadata
         following = answer["metadata"].get("continue")
         if not following:
             return found, answer["metadata"]["resourceVersion"]

@@ -37,7 +37,8 @@ class Writes:
         """One change of an object. Raises KubeError."""
         self._context.require_leading()
         written = await objects.patch(self._context.api, resources.WATCHED[thing["kind"]], thing, operations, subresource)
-        self._context.known.put(written)
+        is_gone = written["metadata"].get("deletionTimestamp") and not written["metadata"].get("finalizers")
+        (self._context.known.gone if is_gone else self._context.known.put)(written)
         return written
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str | None) -> bool:

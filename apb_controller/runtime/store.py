@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 Object = dict[str, Any]
+MOST_GONE = 4096  # objects whose end is remembered
 Name = tuple[str, str]  # namespace ("" for what has none) and name
 Index = Callable[[Object], Iterable[Hashable]]
 Listener = Callable[[Object | None, Object | None], None]
@@ -32,6 +33,7 @@ class Store:
         self._found: dict[str, dict[Hashable, dict[Name, None]]] = {index: {} for index in self._indexes}
         self._on_change = on_change or (lambda before, after: None)
         self._newest = 0
+        self._gone: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -61,11 +63,16 @@ class Store:
         before = self._objects.get(name_of(thing))
         version = version_of(thing)
         self._newest = max(self._newest, version)
+        if thing["metadata"]["uid"] in self._gone:
+            return  # the answer to a write that came after the news of the end
         if before is None or version_of(before) < version:
             self._set(before, thing)
 
     def gone(self, thing: Object) -> None:
-        """The object is there no more; a newer one of the name stays."""
+        """The object is there no more, and never again; another one of the name stays."""
+        self._gone[thing["metadata"]["uid"]] = None
+        if len(self._gone) > MOST_GONE:
+            del self._gone[next(iter(self._gone))]
         before = self._objects.get(name_of(thing))
         if before is not None and before["metadata"]["uid"] == thing["metadata"]["uid"]:
             self._drop(before)

@@ -52,6 +52,16 @@ def test_end_of_an_object_does_not_end_the_next_one_of_its_name(store):
     assert store.get("ns", "a") is None
 
 
+def test_object_that_has_gone_does_not_come_back(store):
+    """The answer to the last write may come after the news that the object has gone."""
+    store.put(thing("a", 5))
+    store.gone(thing("a", 7))
+    store.put(thing("a", 6))
+    assert store.get("ns", "a") is None
+    store.put(thing("a", 8, uid="second"))
+    assert store.get("ns", "a") is not None
+
+
 def test_list_replaces_what_is_not_newer(store, told):
     """What was written after the list was made stays, what the list does not have goes."""
     for name, version in (("gone", 3), ("same", 4), ("written", 12)):
