@@ -2,6 +2,8 @@
 
 import os
 import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ class Connection:
             configuration = library.configuration.Configuration()
             configuration.connection_pool_maxsize = CONNECTIONS
             await self._load(configuration)
-            client = library.rest.RESTClientObject(configuration)
+            client = _with_proxy(library.rest.RESTClientObject(configuration), configuration.host)
         except (library.config.ConfigException, OSError, ValueError, AssertionError) as error:
             raise errors.Refused(f"no way to an API server: {str(error) or type(error).__name__}") from error
         finally:
@@ -80,3 +82,14 @@ class Connection:
         if not any(Path(one).expanduser().is_file() for one in path.split(os.pathsep)):
             raise library.config.ConfigException(f"there is no file {path}; name a kubeconfig by --kubeconfig or KUBECONFIG")
         await library.config.load_kube_config(path, self._context, configuration, persist_config=False)
+
+
+def _with_proxy(client: Any, server: str) -> Any:
+    """With the environment's proxy, found once: aiohttp would look for it, and for a netrc, in threads at each request."""
+    host = urllib.parse.urlsplit(server)
+    if not client.proxy and not urllib.request.proxy_bypass(host.netloc):
+        client.proxy = urllib.request.getproxies().get(host.scheme)
+    connector = client.pool_manager.connector
+    client.pool_manager.detach()
+    client.pool_manager = aiohttp.ClientSession(connector=connector, trust_env=False, read_bufsize=2**21)
+    return client

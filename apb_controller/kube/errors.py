@@ -32,11 +32,23 @@ class Refused(KubeError):
     """The request is not allowed, or makes no sense to the server: the same again is refused again, until somebody changes something."""
 
 
+class Forbidden(Refused):
+    """The controller may not do this: its rights are too few, or the server has just begun and does not know them yet."""
+
+
 class Unavailable(KubeError):
     """The server could not be reached, is too busy or broke down. A write may have been carried out."""
 
 
-_BY_STATUS: dict[int, type[KubeError]] = {404: NotFound, 409: Conflict, 410: Expired, 408: Unavailable, 429: Unavailable}
+_BY_STATUS: dict[int, type[KubeError]] = {
+    401: Forbidden,
+    403: Forbidden,
+    404: NotFound,
+    408: Unavailable,
+    409: Conflict,
+    410: Expired,
+    429: Unavailable,
+}
 
 
 def of_answer(status: int, body: bytes, retry_after: str | None = None) -> KubeError:

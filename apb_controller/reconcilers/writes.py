@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
+
 from apb_controller.kube import errors, objects, patches, resources
 from apb_controller.reconcilers.context import Context
 from apb_controller.rules.steps import Deletion, Step
@@ -11,6 +13,8 @@ from apb_controller.runtime.store import version_of
 
 Object = dict[str, Any]
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+
+log = structlog.get_logger("apb.controller")
 
 
 class Writes:
@@ -76,14 +80,15 @@ class Writes:
     async def surely(self, work: Callable[[], Awaitable[Object]]) -> Object:
         """Does it again while the server cannot be reached: an answer of a broker that is not written down would be lost.
 
-        Raises KubeError but Unavailable, and NotLeading.
+        Also while it forbids it, as a server does that has just begun. Raises other KubeErrors, and NotLeading.
         """
         pause = FIRST_PAUSE_SECONDS
         while True:
             self._context.require_leading()
             try:
                 return await work()
-            except errors.Unavailable as error:
+            except (errors.Unavailable, errors.Forbidden) as error:
+                log.warning("a write is repeated", error=str(error), pause_seconds=pause)
                 await asyncio.sleep(max(pause, error.retry_after or 0))
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 

@@ -111,12 +111,12 @@ def test_broker_that_was_away_is_asked_again(space: Catalog, broker: scripted.Br
     with offers.registered(space, broker):
         offers.instance(space, "before")
         space.wait_ready(INSTANCE, "before")
-        broker.listener.stop()
+        broker.listener.disappear()
         offers.instance(space, "during")
         space.delete(INSTANCE, "before")
         space.wait_reason(INSTANCE, "during", "ErrorCallingProvision")
         assert space.wait_reason(INSTANCE, "before", "DeprovisionCallFailed")["status"] == "Unknown"
-        broker.listener.start()
+        broker.listener.come_back()
         space.wait_ready(INSTANCE, "during")
         space.wait_gone(INSTANCE, "before")
 
