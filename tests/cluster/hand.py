@@ -1,5 +1,6 @@
 """A hand that does what a controller would do to objects of the catalog: modules of the collection are tested with it."""
 
+from pathlib import Path
 from typing import Any
 
 from apb_controller.kinds import GROUP, VERSION
@@ -12,10 +13,23 @@ Condition = tuple[str, str, str, str]
 class Hand(Catalog):
     """The controller of one namespace."""
 
+    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+        super().__init__(kubeconfig, namespace)
+        self._made: list[tuple[str, str]] = []
+        self.core.create_namespace({"metadata": {"name": namespace}})
+
     def make(self, kind: str, name: str, spec: Object, **metadata: Any) -> Object:
         """An object with that metadata."""
         body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+        self._made.append((kind, name))
         return self._call(kind, "create", body)
+
+    def leave(self) -> None:
+        """Takes the namespace away, and what it has made of the cluster's."""
+        for kind, name in self._made:
+            if PLURALS[kind][1] == "Cluster":
+                self.delete(kind, name)
+        self.core.delete_namespace(self.namespace)
 
     def release(self, kind: str, name: str) -> None:
         """Lets an object go that has a finalizer."""

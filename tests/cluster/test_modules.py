@@ -24,9 +24,8 @@ INJECTED = ("Ready", "True", "InjectedBindResult", "Injected bind result")
 def hand(kubeconfig: Path, rights: Path) -> Iterator[Hand]:
     """The controller of a namespace of the test's own, which ends with it."""
     made = Hand(kubeconfig, f"shop-{time.time_ns()}")
-    made.core.create_namespace({"metadata": {"name": made.namespace}})
     yield made
-    made.core.delete_namespace(made.namespace)
+    made.leave()
 
 
 @pytest.fixture
