@@ -134,7 +134,7 @@ def await_others(subject: Subject) -> None:
 
 def make(subject: Subject, check_mode: bool) -> dict:
     """An instance that the broker does not have."""
-    diff = {"before": {}, "after": shown(subject, subject.params["parameters"])}
+    diff = {"before": {}, "after": shown(subject, subject.params["plan"], subject.params["parameters"])}
     if check_mode:
         return {"changed": True, "diff": diff}
     answer = put(subject, subject.parameters)
@@ -166,13 +166,13 @@ def change(subject: Subject, seen: Seen, check_mode: bool) -> dict:
     is_hidden = not is_moved and any(name not in told for name in wanted) and differs(subject, {**told, **wanted}, check_mode)
     if not is_seen and not is_hidden:
         return {**UNCHANGED, **of_answer(seen.told)}
-    before = {"plan": plan_name(subject, seen.told), "parameters": told}
-    diff = {"before": before, "after": shown(subject, {**told, **subject.params["parameters"]})}
+    after = {**told, **subject.params["parameters"]}
+    diff = {"before": shown(subject, plan_name(subject, seen.told), told), "after": shown(subject, subject.params["plan"], after)}
     if check_mode:
         return {"changed": True, "diff": diff, **of_answer(seen.told)}
     result = patch(subject, wanted, seen.told["plan_id"] if is_moved else None)
-    after = look(subject).told if subject.params["wait"] else None
-    is_other = after is None or any(after.get(key) != seen.told.get(key) for key in ("plan_id", "parameters"))
+    now = look(subject).told if subject.params["wait"] else None
+    is_other = now is None or any(now.get(key) != seen.told.get(key) for key in ("plan_id", "parameters"))
     return {**result, "changed": is_other or is_hidden, "diff": diff}
 
 
@@ -209,7 +209,10 @@ def change_unseen(subject: Subject, check_mode: bool) -> dict:
     except osb.Refused as error:
         if error.status != 409:
             raise
-    return {"diff": {"before": {}, "after": shown(subject, subject.params["parameters"])}, **patch(subject, subject.parameters, None)}
+    return {
+        "diff": {"before": {}, "after": shown(subject, subject.params["plan"], subject.params["parameters"])},
+        **patch(subject, subject.parameters, None),
+    }
 
 
 def patch(subject: Subject, parameters: dict, plan_before: str | None) -> dict:
@@ -249,7 +252,7 @@ def remove(subject: Subject, check_mode: bool) -> dict:
     seen = look(subject)
     if not seen.is_there and seen.state not in ("in progress", "failed"):
         return UNCHANGED
-    before = {"plan": plan_name(subject, seen.told), "parameters": (seen.told or {}).get("parameters") or {}}
+    before = shown(subject, plan_name(subject, seen.told), (seen.told or {}).get("parameters") or {})
     removed = {"changed": True, "diff": {"before": before, "after": {}}}
     if check_mode:
         return removed
@@ -276,9 +279,10 @@ def of_answer(body: dict) -> dict:
     return {"connection": body.get("apb_connection"), "dashboard_url": body.get("dashboard_url")}
 
 
-def shown(subject: Subject, parameters: dict) -> dict:
-    """What is wanted, for a diff: no secret parameters."""
-    return {"plan": subject.params["plan"], "parameters": parameters}
+def shown(subject: Subject, plan: str | None, parameters: dict) -> dict:
+    """What is or shall be, for a diff: no secret parameters, not even when the broker tells them."""
+    secret = subject.params["secret_parameters"]
+    return {"plan": plan, "parameters": {name: value for name, value in parameters.items() if name not in secret}}
 
 
 def plan_name(subject: Subject, told: dict | None) -> str | None:

@@ -1,8 +1,10 @@
 """What the modules of the Kubernetes catalog make of options and of what a status says. With an API server: tests/cluster."""
 
 import base64
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible.errors import AnsibleLookupError
 from ansible_collections.apb.catalog.plugins.inventory import instances
 from ansible_collections.apb.catalog.plugins.lookup import credentials
@@ -195,3 +197,12 @@ def test_host_is_on_the_controller_and_tells_where_the_instance_is():
         "Provisioning",
         {"team": "a"},
     )
+
+
+@pytest.mark.parametrize(("group", "shared"), [("k8s", "catalog_objects"), ("osb", "osb")])
+def test_defaults_of_a_group_count_for_all_its_modules(group, shared):
+    """Those that are at a cluster, and those that are at a broker."""
+    root = Path(__file__).parents[3]
+    modules = {path.stem for path in (root / "plugins/modules").glob("*.py") if shared in path.read_text().rpartition(" import ")[2]}
+    listed = yaml.safe_load((root / "meta/runtime.yml").read_text())["action_groups"][group]
+    assert {each for each in listed if isinstance(each, str)} == modules
