@@ -72,7 +72,7 @@ test-long: test-prepare  ## the suites with what `make test` leaves out: the sam
 	$(RUN)pytest -q -m "not cluster" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
 
 test-cluster: venv  ## the tests on a real Kubernetes API, which is built once (needs go), or is KUBECONFIG's or KUBEBUILDER_ASSETS'
-	$(RUN)pytest -q -m cluster tests/cluster
+	$(RUN)pytest -q -m "cluster and not long" tests/cluster
 
 cluster-up: venv  ## such an API to try things on; says how to use it
 	@$(RUN)python -m tests.cluster up

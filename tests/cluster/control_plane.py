@@ -180,7 +180,9 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Ends all parts, one after the other: the API server does not end well without its etcd."""
-        for process in reversed(self._processes.values()):
+        for name in (CONTROLLERS, "kube-apiserver", "etcd"):
+            if (process := self._processes.get(name)) is None:
+                continue
             process.terminate()
             try:
                 process.wait(STOP_SECONDS)
