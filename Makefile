@@ -65,7 +65,7 @@ test-prepare: venv
 suites: venv  ## the tests on real servers alone, after `make test-prepare`
 	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 2 --dist loadfile --durations 20
 
-bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throughput, latency, memory, growth: see bench/README.md
+bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throughput, latency, memory, growth, controller: see bench/README.md
 	$(RUN)python -m bench.$(or $(b),osb) --json build/bench/$(or $(b),osb).json
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
