@@ -65,14 +65,14 @@ test-prepare: venv
 suites: venv  ## the tests on real servers alone, after `make test-prepare`
 	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 2 --dist loadfile --durations 20
 
-bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throughput, latency, memory, growth: see bench/README.md
+bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throughput, latency, memory, growth, controller: see bench/README.md
 	$(RUN)python -m bench.$(or $(b),osb) --json build/bench/$(or $(b),osb).json
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
 	$(RUN)pytest -q -m "not cluster" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
 
 test-cluster: venv  ## the tests on a real Kubernetes API, which is built once (needs go), or is KUBECONFIG's or KUBEBUILDER_ASSETS'
-	$(RUN)pytest -q -m cluster tests/cluster
+	$(RUN)pytest -q -m "cluster and not long" tests/cluster
 
 cluster-up: venv  ## such an API to try things on; says how to use it
 	@$(RUN)python -m tests.cluster up

@@ -22,7 +22,7 @@ NAMESPACE = "bench"
 INSTANCES = f"{cluster.CATALOG}/namespaces/{NAMESPACE}/serviceinstances"
 BROKERS = f"{cluster.CATALOG}/clusterservicebrokers"
 EXAMPLE = "example"
-STOP_SECONDS, LONGEST_SECONDS = 30, 120
+STOP_SECONDS, LONGEST_SECONDS = 30, 300
 LOOK_SECONDS = 0.02
 
 
@@ -71,14 +71,14 @@ class Controller:
     def metrics(self) -> dict[str, float]:
         """{name{labels}: value}; empty while it does not answer. Raises RuntimeError when it has ended."""
         if self.process.poll() is not None:
-            raise RuntimeError(f"the controller has ended: {self._log.read_text(errors='replace')[-2000:]}")
+            raise RuntimeError(f"the controller has ended: {self.last_words()}")
         try:
             text = self._http.get(f"http://127.0.0.1:{self._port}/metrics").text
         except httpx.TransportError:
             return {}
         found = {}
         for family in prometheus.text_string_to_metric_families(text):
-            for sample in family.samples:
+            for sample in (each for each in family.samples if not each.name.endswith("_created")):
                 labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
                 found[f"{sample.name}{{{labels}}}"] = sample.value
         return found
@@ -93,8 +93,12 @@ class Controller:
 
     def await_idle(self, instances: int) -> float:
         """Seconds from its start until then."""
-        place.wait(lambda: self.is_idle(instances), LONGEST_SECONDS, "rest", lambda: f"{self.metrics()}")
+        place.wait(lambda: self.is_idle(instances), LONGEST_SECONDS, "rest")
         return time.monotonic() - self.began
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self._log.read_text(errors="replace")[-2000:]
 
     def memory(self) -> dict[str, float]:
         """In MB: of it and all below it, and its own highest."""
@@ -124,6 +128,8 @@ class Site:
         made = Controller(self.plane.kubeconfig, self.log)
         try:
             yield made
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}; {self.broker.summary()}; {made.metrics()}; {made.last_words()}") from error
         finally:
             made.stop()
 
