@@ -65,14 +65,14 @@ test-prepare: venv
 suites: venv  ## the tests on real servers alone, after `make test-prepare`
 	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 2 --dist loadfile --durations 20
 
-bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throughput, latency, memory, growth: see bench/README.md
+bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throughput, latency, memory, growth, controller: see bench/README.md
 	$(RUN)python -m bench.$(or $(b),osb) --json build/bench/$(or $(b),osb).json
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
 	$(RUN)pytest -q -m "not cluster" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
 
 test-cluster: venv  ## the tests on a real Kubernetes API, which is built once (needs go), or is KUBECONFIG's or KUBEBUILDER_ASSETS'
-	$(RUN)pytest -q -m cluster tests/cluster
+	$(RUN)pytest -q -m "cluster and not long" tests/cluster
 
 cluster-up: venv  ## such an API to try things on; says how to use it
 	@$(RUN)python -m tests.cluster up
@@ -92,9 +92,11 @@ test-faults: venv  ## kill, stop, cut and fill whatever apb needs: 300 faults, o
 sanity: venv  ## ansible-test sanity over a copy of the collection
 	$(RUN)python tools/sanity.py build/sanity
 
+# The ceiling: of what it takes for a part of a repository it copies what is not ignored, and collections in .venv are.
 docs-lint: venv  ## the documentation of plugins and roles, as Ansible's own site would show it
 	@tools/stage-collection build/docs
-	@cd build/docs/ansible_collections/apb/catalog && PATH="$(PROGRAMS):$$PATH" antsibull-docs lint-collection-docs --plugin-docs .
+	@cd build/docs/ansible_collections/apb/catalog && PATH="$(PROGRAMS):$$PATH" GIT_CEILING_DIRECTORIES="$(CURDIR)/.venv" \
+	  antsibull-docs lint-collection-docs --plugin-docs .
 
 molecule: venv  ## each service in each mode, from provision to nothing left: make molecule, or s=redis-host for one
 	PATH="$(PROGRAMS):$$PATH" MOLECULE_COMMAND_BORDERS=false molecule test $(if $(s),-s $(s),--all --workers 2)

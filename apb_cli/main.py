@@ -11,6 +11,7 @@ from apb_cli.commands import (
     authoring,
     bindings,
     configuration,
+    controller,
     database,
     doctor,
     instances,
@@ -84,6 +85,7 @@ def _application() -> typer.Typer:
     database.register(application)
     passwords.register(application)
     authoring.register(application)
+    controller.register(application)
     return application
 
 

@@ -3,6 +3,7 @@
 Everything else is one code path that is given a scope.
 """
 
+import functools
 from dataclasses import dataclass
 
 
@@ -15,27 +16,27 @@ class Scope:
     service_class: str
     plan: str
 
-    @property
+    @functools.cached_property
     def broker_field(self) -> str:
         """The field of a class or plan that names its broker."""
         return f"{_lower(self.broker)}Name"
 
-    @property
+    @functools.cached_property
     def class_field(self) -> str:
         """What the fields of an instance or plan that mean a class begin with."""
         return _lower(self.service_class)
 
-    @property
+    @functools.cached_property
     def plan_field(self) -> str:
         """What the fields of an instance that mean a plan begin with."""
         return _lower(self.plan)
 
-    @property
+    @functools.cached_property
     def class_ref(self) -> str:
         """The field that holds the resolved class."""
         return f"{self.class_field}Ref"
 
-    @property
+    @functools.cached_property
     def plan_ref(self) -> str:
         """The field that holds the resolved plan."""
         return f"{self.plan_field}Ref"

@@ -7,6 +7,7 @@ one defect planted in the copy has to be found.
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -67,7 +68,14 @@ def main(directory: Path) -> None:
 
 def stage(directory: Path) -> Path:
     subprocess.run([ROOT / "tools/stage-collection", directory], check=True)
+    stage_dependency(directory)
     return directory.resolve() / "ansible_collections/apb/catalog"
+
+
+def stage_dependency(directory: Path) -> None:
+    """What modules of ours import: ansible-test finds other collections beside the tested one only."""
+    installed = Path(importlib.util.find_spec("ansible_collections.kubernetes.core").submodule_search_locations[0])
+    shutil.copytree(installed, directory / "ansible_collections/kubernetes/core")
 
 
 def seed_pip_bootstrap() -> None:

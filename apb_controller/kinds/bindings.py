@@ -42,7 +42,7 @@ def _spec() -> schema.Schema:
         [
             schema.rule(named, "instanceRef.name is required"),
             schema.rule(moved, "field is immutable"),
-            schema.immutable("externalID"),
+            *requests.rules(),
             schema.immutable("secretName"),
             schema.rule(
                 "has(self.secretTransforms) == has(oldSelf.secretTransforms)"

@@ -85,7 +85,7 @@ def _rules() -> list[schema.Rule]:
             for of_class, of_plan in zip(classes, plans, strict=True)
         ]
         rules += [schema.immutable(name) for name in classes]
-    return [*rules, schema.immutable("externalID")]
+    return [*rules, *requests.rules()]
 
 
 def _one_of(*scopes: Scope) -> str:

@@ -15,6 +15,14 @@ def spec() -> dict[str, schema.Schema]:
     }
 
 
+def rules() -> list[schema.Rule]:
+    """Of the spec. An id is a part of an address: a DELETE of the binding `..` would be one of its instance."""
+    return [
+        schema.immutable("externalID"),
+        schema.rule("!has(self.externalID) || !(self.externalID in ['.', '..'])", "externalID must not be . or .."),
+    ]
+
+
 def _source() -> schema.Schema:
     key = schema.record(
         "A key of a Secret of this namespace; its value is a JSON object.",

@@ -71,7 +71,7 @@ class Answer:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     trouble: Trouble | None = None
-    error: str = ""  # the transport's words
+    error: str = ""  # the transport's words; beside a status: why there is no body
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,8 @@ def classified(call: Call, answer: Answer, now: datetime, *, may_be_async: bool 
     if kind in (Kind.IN_PROGRESS, Kind.SUCCEEDED, Kind.FAILED):
         return Outcome(kind, words, description=_shortened(_text(words.get("description"))), retry_after=retry_after)
     error = why or http_error(answer.status, words)
+    if kind is Kind.MALFORMED and answer.error:
+        error = f"Status: {answer.status}; {answer.error}"
     return Outcome(kind, words, _shortened(error), retry_after=retry_after, is_orphan_possible=_leaves_open(call, answer.status, kind))
 
 

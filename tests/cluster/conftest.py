@@ -1,12 +1,17 @@
 """The cluster that tests of the catalog's controller and modules speak to."""
 
+import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster import control_plane, programs
+from tests.brokers import scripted
+from tests.cluster import account, control_plane, programs
+from tests.cluster.catalog import GONE, Catalog, allowed
+from tests.cluster.controllers import Controller
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +36,40 @@ def own_plane(tmp_path: Path) -> Iterator[control_plane.ControlPlane]:
             yield plane
     except programs.Missing as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def rights(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kubeconfig of the controller's own account, in a cluster that has the catalog's kinds."""
+    Catalog(kubeconfig).define()
+    return account.kubeconfig(kubeconfig, tmp_path_factory.mktemp("account") / "kubeconfig")
+
+
+@pytest.fixture(scope="module")
+def controller(request: pytest.FixtureRequest, rights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
+    """`apb controller` at work for the tests of one file, with that file's OPTIONS."""
+    options = ("--no-lease", "--namespace", account.NAMESPACE, *getattr(request.module, "OPTIONS", ()))
+    made = Controller(rights, tmp_path_factory.mktemp("controller") / "log", *options)
+    try:
+        yield made.start()
+        made.stop()
+    finally:
+        made.end()
+
+
+@pytest.fixture
+def space(kubeconfig: Path, rights: Path) -> Iterator[Catalog]:
+    """The cluster, seen from a namespace of the test's own, which ends with it."""
+    made = Catalog(kubeconfig, f"test-{time.time_ns()}")
+    made.core.create_namespace({"metadata": {"name": made.namespace}})
+    yield made
+    with allowed(GONE):
+        made.core.delete_namespace(made.namespace)
+
+
+@pytest.fixture
+def broker() -> Iterator[scripted.Broker]:
+    """A broker that does what the test says; at its end nothing is left of anybody, and nothing was done wrong."""
+    with contextlib.closing(scripted.Broker()) as made:
+        yield made
+        made.assert_clean()

@@ -115,9 +115,17 @@ class ControlPlane:
 
     def restart_api(self) -> None:
         """SIGKILL to the API server, and another in its place."""
+        self.kill_api()
+        self.start_api_again()
+
+    def kill_api(self) -> None:
+        """SIGKILL to the API server."""
         process = self._processes.pop("kube-apiserver")
         process.kill()
         process.wait()
+
+    def start_api_again(self) -> None:
+        """Another in its place."""
         self.start_api(*self._of_api)
 
     def _of_controllers(self) -> list[str]:
@@ -172,7 +180,9 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Ends all parts, one after the other: the API server does not end well without its etcd."""
-        for process in reversed(self._processes.values()):
+        for name in (CONTROLLERS, "kube-apiserver", "etcd"):
+            if (process := self._processes.get(name)) is None:
+                continue
             process.terminate()
             try:
                 process.wait(STOP_SECONDS)

@@ -57,12 +57,13 @@ def test_collection_holds_its_parts_and_nothing_else(tarball):
 
 
 def test_collection_documents_itself_when_installed(installed):
-    """ansible-doc finds every module, in the installed copy and not in this checkout."""
-    modules = sorted(f"apb.catalog.{path.stem}" for path in (ROOT / "plugins/modules").glob("*.py"))
-    documented = json.loads(run("ansible-doc", "--json", *modules, cwd=installed, collections=installed))
-    assert sorted(documented) == modules
-    folder = str(installed / "ansible_collections/apb/catalog/plugins/modules")
-    assert {str(Path(found["doc"]["filename"]).parent) for found in documented.values()} == {folder}
+    """ansible-doc finds every module, lookup and inventory, in the installed copy and not in this checkout."""
+    for kind, folder in (("module", "modules"), ("lookup", "lookup"), ("inventory", "inventory")):
+        names = sorted(f"apb.catalog.{path.stem}" for path in (ROOT / "plugins" / folder).glob("*.py"))
+        documented = json.loads(run("ansible-doc", "--json", "--type", kind, *names, cwd=installed, collections=installed))
+        assert sorted(documented) == names
+        place = str(installed / "ansible_collections/apb/catalog/plugins" / folder)
+        assert {str(Path(found["doc"]["filename"]).parent) for found in documented.values()} == {place}
 
 
 def test_collection_offers_its_playbooks_when_installed(installed):

@@ -89,6 +89,14 @@ def test_error_is_in_upstreams_words():
     assert meant(PROVISION, http(500, "<html>")).error == "Status: 500; ErrorMessage: <nil>; Description: <nil>; ResponseError: <nil>"
 
 
+def test_answer_without_the_body_it_had_tells_why():
+    """Too long, or not to be decoded: what there is of it has a meaning, as far as the status goes."""
+    cut = answers.Answer(201, b"", {}, error="the answer is longer than 5 bytes")
+    found = meant(PROVISION, cut)
+    assert (found.kind, found.error, found.is_orphan_possible) == (Kind.MALFORMED, "Status: 201; the answer is longer than 5 bytes", True)
+    assert meant(Call.DEPROVISION, answers.Answer(200, b"", {}, error="the answer is longer than 5 bytes")).kind is Kind.DONE
+
+
 def test_error_of_any_length_is_shortened():
     """A condition is no place for a page of HTML, nor an object for a megabyte."""
     assert len(meant(PROVISION, http(500, {"description": "x" * 100_000})).error) == answers.MOST_OF_AN_ERROR
