@@ -66,7 +66,7 @@ __all__ = [
 
 def create_parameters(plan: Plan, given: dict) -> dict:
     """A new instance's parameters: given, then defaults, then what the plan sets. Raises ParameterError."""
-    return {**checks.check(plan.parameters, given, fixed=plan.fixed), **copy.deepcopy(plan.fixed)}
+    return {**plan.checks.check(given), **copy.deepcopy(plan.fixed)}
 
 
 def update_parameters(plan: Plan, current: dict, given: dict) -> dict:
@@ -74,7 +74,7 @@ def update_parameters(plan: Plan, current: dict, given: dict) -> dict:
 
     A parameter that is not x-updatable may only be repeated with its current value. Raises ParameterError.
     """
-    changes = checks.check(plan.parameters, given, fill=False, fixed=plan.fixed)
+    changes = plan.checks.check(given, fill=False)
     for name, value in changes.items():
         schema = plan.parameters[name]
         unchanged = name in current and _same(current[name], value)
@@ -92,7 +92,7 @@ def _same(one, other) -> bool:
 
 def bind_parameters(plan: Plan, given: dict) -> dict:
     """A new binding's parameters with defaults. Raises ParameterError."""
-    return checks.check(plan.bind_parameters, given)
+    return plan.bind_checks.check(given)
 
 
 def sensitive(plan: Plan, parameters: dict) -> dict:
