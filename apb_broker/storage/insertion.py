@@ -5,18 +5,16 @@ An acceptance is half a dozen rows in five tables. Each in a statement of its ow
 """
 
 import functools
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from pydantic_core import to_json
 from sqlalchemy import Connection, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import make_transient_to_detached
 
 from apb_broker.storage.tables import Table
-
-encode = json.JSONEncoder(separators=(",", ":")).encode
 
 Shape = tuple[tuple[type[Table], tuple[str, ...]], ...]
 
@@ -47,7 +45,7 @@ def _values(row: Table) -> dict[str, str | None]:
     """What the row sets, by column, as text: the server reads each as its column's type, so one prepared statement does for all values."""
     json_columns = _json_columns(type(row))
     return {
-        name: None if value is None else encode(value) if name in json_columns else str(value)
+        name: None if value is None else to_json(value).decode() if name in json_columns else str(value)
         for name, value in row.__dict__.items()
         if name != "_sa_instance_state"
     }
