@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
 from pydantic_core import to_json
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, PoolProxiedConnection, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import make_transient_to_detached
 
@@ -19,18 +21,44 @@ from apb_broker.storage.tables import Table
 Shape = tuple[tuple[type[Table], tuple[str, ...]], ...]
 
 
-def insert(connection: Connection, rows: Sequence[Table], notify: str | None, canary: str | None = None) -> None:
-    """Inserts rows, and notifies that channel when the transaction commits. What a row does not set is the column's default.
+def insert(connection: Connection, rows: Sequence[Table], notify: str | None) -> None:
+    """Inserts rows in a transaction, and notifies that channel when it commits. What a row does not set is the column's default.
 
-    References between the rows are checked when all are there. With a `canary` it fails (SerializationFailure) when another key seals,
-    and none other will before the end of the transaction. Raises the driver's errors.
+    References between the rows are checked when all are there. Raises the driver's errors.
     """
-    values = [_values(row) for row in rows]
-    statement = _statement(tuple((type(row), tuple(found)) for row, found in zip(rows, values, strict=True)))
-    parameters = [value for found in values for value in found.values()]
+    statement, values = _filled(rows, notify, None)
     driver: Any = connection.connection.driver_connection
     with psycopg.RawCursor(driver) as cursor:
-        cursor.execute(statement, [notify, canary, *parameters], prepare=True)
+        cursor.execute(statement, values, prepare=True)
+
+
+def insert_alone(connection: PoolProxiedConnection, rows: Sequence[Table], notify: str | None, canary: str) -> None:
+    """The same on a connection that is in no transaction: the statement is one by itself, and nothing else is.
+
+    It fails (SerializationFailure) when another key than that of the `canary` seals, and none other will before its end. It is handed to
+    libpq as it is: the driver's cursor would begin a transaction, and take half as long as the server does.
+    """
+    statement, values = _filled(rows, notify, canary)
+    server, prepared = connection.driver_connection.pgconn, connection.info.setdefault("insertions", {})  # type: ignore[union-attr]
+    if statement not in prepared:
+        name = f"apb_{len(prepared)}".encode()
+        _require_done(server, server.prepare(name, statement.encode()))
+        prepared[statement] = name
+    _require_done(server, server.exec_prepared(prepared[statement], [None if value is None else value.encode() for value in values]))
+
+
+def _require_done(server: PGconn, result: PGresult) -> None:
+    if server.status != ConnStatus.OK:
+        raise psycopg.OperationalError("the connection was lost")
+    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        raise psycopg.errors.error_from_result(result)
+
+
+def _filled(rows: Sequence[Table], notify: str | None, canary: str | None) -> tuple[str, list[str | None]]:
+    """The statement for such rows, and its values."""
+    values = [_values(row) for row in rows]
+    statement = _statement(tuple((type(row), tuple(found)) for row, found in zip(rows, values, strict=True)))
+    return statement, [notify, canary, *(value for found in values for value in found.values())]
 
 
 def persistent(rows: Sequence[Table]) -> list[Table]:

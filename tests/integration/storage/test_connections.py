@@ -1,6 +1,8 @@
 """Connections that end: those of the pool are replaced before anybody notices."""
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -10,7 +12,7 @@ from sqlalchemy import text
 from apb_broker.storage.database import Database, Unit, patience
 from apb_broker.storage.errors import Unavailable
 from apb_broker.storage.sealing import Keyring
-from apb_broker.storage.tables import Allocation
+from apb_broker.storage.tables import Allocation, Operation, Progress
 
 
 def pid(unit: Unit) -> int:
@@ -50,6 +52,29 @@ def test_connection_that_ends_before_rows_are_inserted_is_unavailable(database: 
         unit.insert(Allocation(host="a", port=1, instance_id="i1", name="client"))
     with database.unit() as unit:
         pid(unit)
+
+
+def test_connection_that_ends_while_a_draft_is_inserted_is_unavailable(database: Database, database_url: str) -> None:
+    """Nobody knows then whether it was; the next one has another connection."""
+    with database.unit() as unit:
+        unit.seal(Operation(id="o0"), request={})  # from now on it is known which key seals
+    draft = database.draft()
+    assert draft is not None
+    with psycopg.connect(database_url.replace("+psycopg", "")) as other, ThreadPoolExecutor() as threads:
+        other.execute("LOCK TABLE allocations")
+        inserting = threads.submit(draft.insert, Allocation(host="a", port=1, instance_id="i1", name="client"))
+        while not (found := other.execute("SELECT pid FROM pg_locks WHERE NOT granted").fetchall()):
+            pass
+        end(database_url, found[0][0])
+        with pytest.raises(Unavailable):
+            inserting.result()
+    draft.insert(Progress(operation_id="o1", text="queued"), _operation("o1"))
+    with database.unit() as unit:
+        assert [line.text for line in unit.progress("o1")] == ["queued"]
+
+
+def _operation(id_: str) -> Operation:
+    return Operation(id=id_, kind="bind", instance_id="i1", requested_by="ann", state="queued", deadline_at=datetime.now(UTC))
 
 
 def test_unit_without_a_free_connection_is_unavailable(database_url: str, key_file: Path) -> None:
