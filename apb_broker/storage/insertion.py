@@ -5,7 +5,7 @@ An acceptance is half a dozen rows in six tables. Each in a statement of its own
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -75,15 +75,13 @@ def persistent(rows: Sequence[Table]) -> list[Table]:
     return known
 
 
-def _values(row: Table, columns: Sequence[str]) -> Iterator[bytes | None]:
+def _values(row: Table, columns: Sequence[str]) -> list[bytes | None]:
     """What the row sets, as text."""
-    values, json_columns = row.__dict__, _json_columns(type(row))
-    for name in columns:
-        value = values[name]
-        if value is None:
-            yield None
-        else:
-            yield to_json(value) if name in json_columns else str(value).encode()
+    json_columns = _json_columns(type(row))
+    return [
+        None if value is None else to_json(value) if name in json_columns else str(value).encode()
+        for name, value in zip(columns, map(row.__dict__.__getitem__, columns), strict=True)
+    ]
 
 
 @functools.cache
