@@ -63,6 +63,8 @@ __all__ = [
     "update_parameters",
 ]
 
+_STRICT = json.JSONEncoder(allow_nan=False)
+
 
 def create_parameters(plan: Plan, given: dict) -> dict:
     """A new instance's parameters: given, then defaults, then what the plan sets. Raises ParameterError."""
@@ -189,7 +191,7 @@ def check_late(plan: Plan, published: dict) -> None:
 
 def _rendered(plan: Plan, field: str, templates: dict, variables: dict) -> dict:
     try:
-        return json.loads(json.dumps(expressions.render(templates, variables), allow_nan=False))
+        return json.loads(_STRICT.encode(expressions.render(templates, variables)))
     except (expressions.ExpressionError, TypeError, ValueError) as error:
         raise ServiceError(plan.role, field, str(error)) from error
 
