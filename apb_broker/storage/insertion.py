@@ -1,7 +1,7 @@
 """New rows, written by one statement: a round trip for all, and none of the ORM's bookkeeping.
 
 An acceptance is half a dozen rows in six tables. Each in a statement of its own costs more than all of them in one
-(bench/README.md). The statement goes to libpq as it is: the driver's cursor takes half as long as the server, SQLAlchemy as long.
+(bench/README.md); the statement goes to the driver, since SQLAlchemy would take as long as the server.
 """
 
 import functools
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from pydantic_core import to_json
 from sqlalchemy import Connection, PoolProxiedConnection, inspect
@@ -20,44 +20,52 @@ from apb_broker.storage.tables import Table
 
 Shape = tuple[tuple[type[Table], tuple[str, ...]], ...]
 
+PREPARED = "insertions"  # in what the pool knows of a connection: {statement: its name}
+
 
 def insert(connection: Connection, rows: Sequence[Table], notify: str | None) -> None:
     """Inserts rows in a transaction, and notifies that channel when it commits. What a row does not set is the column's default.
 
     References between the rows are checked when all are there. Raises the driver's errors.
     """
-    pooled = connection.connection
-    if _server(pooled).transaction_status == TransactionStatus.IDLE:
-        connection.exec_driver_sql("SELECT")  # the driver begins the transaction with its first statement
-    _run(pooled, rows, notify, None)
+    statement, values = _filled(rows, notify, None)
+    driver: Any = connection.connection.driver_connection
+    with psycopg.RawCursor(driver) as cursor:
+        cursor.execute(statement, [None if value is None else value.decode() for value in values], prepare=True)
 
 
 def insert_alone(connection: PoolProxiedConnection, rows: Sequence[Table], notify: str | None, canary: str) -> None:
     """The same on a connection that is in no transaction: the statement is one by itself, and nothing else is.
 
-    It fails (SerializationFailure) when another key than that of the `canary` seals, and none other will before its end.
+    It fails (SerializationFailure) when another key than that of the `canary` seals, and none other will before its end. It goes to libpq
+    as it is: the driver's cursor would begin a transaction, and take half as long as the server.
     """
-    _run(connection, rows, notify, canary)
+    statement, values = _filled(rows, notify, canary)
+    try:
+        _run(connection, statement, values)
+    except psycopg.errors.InvalidSqlStatementName:  # the driver prepares some, too, and after a rollback has the server forget all
+        connection.info.pop(PREPARED)
+        _run(connection, statement, values)
 
 
-def _run(connection: PoolProxiedConnection, rows: Sequence[Table], notify: str | None, canary: str | None) -> None:
-    """Prepares the statement once for each connection. A value is text; the server reads it as its column's type."""
+def _filled(rows: Sequence[Table], notify: str | None, canary: str | None) -> tuple[str, list[Any]]:
+    """The statement for such rows, and its values: bytes of text, which the server reads each as its column's type, or None."""
     columns = [tuple(name for name in row.__dict__ if name != "_sa_instance_state") for row in rows]
-    statement = _statement(tuple(zip(map(type, rows), columns, strict=True)))
     values: list[Any] = [None if text is None else text.encode() for text in (notify, canary)]
     for row, names in zip(rows, columns, strict=True):
         values += _values(row, names)
-    server, prepared = _server(connection), connection.info.setdefault("insertions", {})
+    return _statement(tuple(zip(map(type, rows), columns, strict=True))), values
+
+
+def _run(connection: PoolProxiedConnection, statement: str, values: list[Any]) -> None:
+    """Prepares a statement once for each connection."""
+    server: PGconn = connection.driver_connection.pgconn  # type: ignore[union-attr]
+    prepared = connection.info.setdefault(PREPARED, {})
     if statement not in prepared:
         name = f"apb_{len(prepared)}".encode()
         _require_done(server, server.prepare(name, statement.encode()))
         prepared[statement] = name
     _require_done(server, server.exec_prepared(prepared[statement], values))
-
-
-def _server(connection: PoolProxiedConnection) -> PGconn:
-    found: PGconn = connection.driver_connection.pgconn  # type: ignore[union-attr]
-    return found
 
 
 def _require_done(server: PGconn, result: PGresult) -> None:

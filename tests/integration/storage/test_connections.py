@@ -73,6 +73,23 @@ def test_connection_that_ends_while_a_draft_is_inserted_is_unavailable(database:
         assert [line.text for line in unit.progress("o1")] == ["queued"]
 
 
+def test_draft_is_inserted_after_the_driver_has_forgotten_what_it_prepared(database: Database, database_url: str, key_file: Path) -> None:
+    """After a rollback it has the server forget all prepared statements of a connection, ours too."""
+    with contextlib.closing(Database(database_url, Keyring.load(key_file), pool_size=1)) as alone:
+        with alone.unit() as unit:
+            unit.seal(Operation(id="o0"), request={})
+        draft = alone.draft()
+        assert draft is not None
+        draft.insert(_operation("o1"))
+        with pytest.raises(ValueError, match="wrong"), alone.unit() as unit:
+            for _ in range(10):  # often enough to be prepared
+                unit.standing("o1")
+            raise ValueError("wrong")
+        draft.insert(_operation("o2"))
+    with database.unit() as unit:
+        assert unit.standing("o2").state == "queued"
+
+
 def _operation(id_: str) -> Operation:
     return Operation(id=id_, kind="bind", instance_id="i1", requested_by="ann", state="queued", deadline_at=datetime.now(UTC))
 
