@@ -4,6 +4,7 @@ Made once at start and never changed; a changed apb.yml or role takes effect wit
 so nothing here is needed to go on with one whose plan is no longer offered, except its target and the operator's settings.
 """
 
+import functools
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -74,7 +75,7 @@ class Catalog:
         kept = tuple(offer for offer in self.offers if offer.service.name in services)
         return replace(self, offers=kept, left_out=tuple(offer for offer in self.offers if offer not in kept))
 
-    @property
+    @functools.cached_property
     def services(self) -> tuple[described.Service, ...]:
         """The services with at least one plan on offer."""
         return tuple({offer.service.id: offer.service for offer in self.offers}.values())

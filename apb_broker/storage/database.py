@@ -7,7 +7,7 @@ import functools
 import random
 import select as select_module
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -169,9 +169,9 @@ class Database:
         return None if key is None else Draft(self.keyring, key, self._insert)
 
     def _insert(self, rows: Sequence[Table], notify: str | None, key: keys.SealingKey) -> None:
-        with _told(), self._reader.connect() as connection:
+        with _told(), closing(self.engine.raw_connection()) as connection:
             try:
-                insertion.insert(connection, rows, notify, key.canary)
+                insertion.insert_alone(connection, rows, notify, key.canary)
             except psycopg.errors.SerializationFailure:
                 self._sealing = None
                 raise

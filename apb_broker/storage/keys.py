@@ -18,7 +18,7 @@ from apb_broker.storage.sealing import Keyring
 from apb_broker.storage.tables import Key
 
 CANARY = "this key is the one that it is called after"
-SEALING_LOCK = 7204652  # in migration 0005, too
+SEALING_LOCK = 7204652  # in migrations 0005 and 0009, too
 REGISTERING_LOCK = 7204653
 ROTATING_LOCK = 7204654
 SEALING_KEY = text("SELECT label, canary FROM apb_sealing_key()")

@@ -22,6 +22,7 @@ KEY_BYTES = 32
 LABEL_CHARACTERS = 64
 LABEL = re.compile(rf"[A-Za-z0-9._-]{{1,{LABEL_CHARACTERS}}}")
 Stamp = tuple[int, int, int]
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once, not for each value
 
 
 class Keyring:
@@ -70,7 +71,7 @@ class Keyring:
 
     def seal(self, value: Any, place: str, label: str) -> str:
         """A JSON value, sealed for `place` (`table/row/column`) with the key of that label."""
-        return self._seal(json.dumps(value, separators=(",", ":")).encode(), place, label)
+        return self._seal(_encode(value).encode(), place, label)
 
     def open(self, token: str, place: str) -> Any:
         """The JSON value sealed for `place`. Raises WrongKey."""

@@ -52,9 +52,11 @@ class _Paths:
         raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
         if raw:
             path = AUTHORITY.sub("", raw).partition("?")[0].removeprefix(environ.get("SCRIPT_NAME", ""))
-            segments = [unquote_to_bytes(segment) for segment in path.split("/")]
-            environ[VALID] = all(map(_is_text, segments))
-            environ["PATH_INFO"] = b"/".join(map(_kept, segments)).decode("latin-1")
+            environ["PATH_INFO"] = path
+            if "%" in path or not path.isascii():
+                segments = [unquote_to_bytes(segment) for segment in path.split("/")]
+                environ[VALID] = all(map(_is_text, segments))
+                environ["PATH_INFO"] = b"/".join(map(_kept, segments)).decode("latin-1")
         return self._app(environ, start_response)
 
 

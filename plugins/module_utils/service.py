@@ -63,10 +63,12 @@ __all__ = [
     "update_parameters",
 ]
 
+_STRICT = json.JSONEncoder(allow_nan=False)
+
 
 def create_parameters(plan: Plan, given: dict) -> dict:
     """A new instance's parameters: given, then defaults, then what the plan sets. Raises ParameterError."""
-    return {**checks.check(plan.parameters, given, fixed=plan.fixed), **copy.deepcopy(plan.fixed)}
+    return {**plan.checks.check(given), **copy.deepcopy(plan.fixed)}
 
 
 def update_parameters(plan: Plan, current: dict, given: dict) -> dict:
@@ -74,7 +76,7 @@ def update_parameters(plan: Plan, current: dict, given: dict) -> dict:
 
     A parameter that is not x-updatable may only be repeated with its current value. Raises ParameterError.
     """
-    changes = checks.check(plan.parameters, given, fill=False, fixed=plan.fixed)
+    changes = plan.checks.check(given, fill=False)
     for name, value in changes.items():
         schema = plan.parameters[name]
         unchanged = name in current and _same(current[name], value)
@@ -92,7 +94,7 @@ def _same(one, other) -> bool:
 
 def bind_parameters(plan: Plan, given: dict) -> dict:
     """A new binding's parameters with defaults. Raises ParameterError."""
-    return checks.check(plan.bind_parameters, given)
+    return plan.bind_checks.check(given)
 
 
 def sensitive(plan: Plan, parameters: dict) -> dict:
@@ -189,7 +191,7 @@ def check_late(plan: Plan, published: dict) -> None:
 
 def _rendered(plan: Plan, field: str, templates: dict, variables: dict) -> dict:
     try:
-        return json.loads(json.dumps(expressions.render(templates, variables), allow_nan=False))
+        return json.loads(_STRICT.encode(expressions.render(templates, variables)))
     except (expressions.ExpressionError, TypeError, ValueError) as error:
         raise ServiceError(plan.role, field, str(error)) from error
 

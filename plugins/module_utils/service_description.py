@@ -18,6 +18,7 @@ from ansible_collections.apb.catalog.plugins.module_utils import service_paramet
 from ansible_collections.apb.catalog.plugins.module_utils import service_yaml
 from ansible_collections.apb.catalog.plugins.module_utils.service_errors import ParameterError, ServiceError, shown
 from ansible_collections.apb.catalog.plugins.module_utils.service_narrowing import narrowed
+from ansible_collections.apb.catalog.plugins.module_utils.service_parameters import Checks
 from ansible_collections.apb.catalog.plugins.module_utils.service_schema import SERVICE_SCHEMA
 from ansible_collections.apb.catalog.plugins.module_utils.service_schemas import osb_schemas
 
@@ -65,6 +66,16 @@ class Plan:
         It holds all that counts for the instance, and nothing that is there to choose by: metadata, and titles and examples of parameters.
         """
         return {"apb": 1, **json.loads(self._text)}
+
+    @functools.cached_property
+    def checks(self) -> Checks:
+        """What checks an instance's parameters."""
+        return Checks(self.parameters, self.fixed)
+
+    @functools.cached_property
+    def bind_checks(self) -> Checks:
+        """What checks a binding's parameters."""
+        return Checks(self.bind_parameters)
 
     @functools.cached_property
     def _text(self) -> str:
@@ -295,7 +306,7 @@ def _check_default(field: str, schema: dict) -> None:
 
 def _check_value(field: str, schema: dict, value) -> None:
     try:
-        parameters.check({"value": schema}, {"value": value})
+        Checks({"value": schema}).check({"value": value})
     except ParameterError as error:
         raise _Wrong(field, f"{shown(error.value)} {error.limit}") from error
 
@@ -330,7 +341,7 @@ def _fixed(field: str, raw: dict, all_parameters: dict) -> dict:
         if all_parameters[name].get("x-sensitive"):
             raise _Wrong(f"{field}.set.{name}", "a sensitive parameter cannot be set by a plan: all its instances would share the secret")
         _check_value(f"{field}.set.{name}", all_parameters[name], value)
-    return parameters.check({name: all_parameters[name] for name in raw.get("set", {})}, raw.get("set", {}))
+    return Checks({name: all_parameters[name] for name in raw.get("set", {})}).check(raw.get("set", {}))
 
 
 def _check_credentials_schema(field: str, schema: dict) -> None:
@@ -423,8 +434,8 @@ def _check_examples(service: Service) -> None:
         if plan is None:
             raise _Wrong(f"{field}.plan", f"{example['plan']} is not a plan of this service")
         try:
-            parameters.check(plan.parameters, example.get("parameters", {}))
-            parameters.check(plan.bind_parameters, example.get("bind", {}))
-            parameters.check(plan.parameters, example.get("update", {}), fill=False)
+            plan.checks.check(example.get("parameters", {}))
+            plan.bind_checks.check(example.get("bind", {}))
+            plan.checks.check(example.get("update", {}), fill=False)
         except ParameterError as error:
             raise _Wrong(field, str(error)) from error

@@ -5,6 +5,7 @@ Owns exact comparison, reading a number out of a string, and the canonical form 
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from fractions import Fraction
@@ -19,6 +20,7 @@ def is_number(value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+@functools.lru_cache(maxsize=4096)  # limits, and what is asked for again and again: reading one takes longer than comparing two
 def exact(number) -> Fraction:
     """The decimal number a person reads in this int or float."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(float(number)))

@@ -21,21 +21,45 @@ LINE_CHARACTERS = "\n\r\t"
 ARTICLES = {"array": "a list", "boolean": "true or false", "integer": "a whole number", "number": "a number", "object": "an object"}
 
 
-def check(schemas: dict, given, *, fill: bool = True, fixed=()) -> dict:
-    """The given parameters with numbers in canonical form and (unless fill is false) defaults added; `given` stays as it is.
+class Checks:
+    """Checks against the schemas of one plan. Kept with the plan: what reads a schema is made once, not for each value."""
 
-    `fixed` names what the plan decides itself, for a better message. Raises ParameterError for the first thing that does not fit.
-    """
-    if not isinstance(given, dict):
-        raise ParameterError("", UNSHOWN, "must be an object of names and values")
-    _refuse_unknown(schemas, given, fixed)
-    for name, value in given.items():
-        _refuse_unkeepable(name, value, schemas[name], hidden=is_sensitive(schemas[name]))
-    if len(json.dumps(given).encode()) > LARGEST_BYTES:
-        raise ParameterError("", UNSHOWN, f"are larger than {LARGEST_BYTES // 1024} KiB altogether")
-    normal = _normal_object(schemas, given, fill=fill)
-    _refuse_broken_limits(schemas, given, normal, fill=fill)
-    return normal
+    def __init__(self, schemas: dict, fixed=()):
+        """`fixed` names what the plan decides itself, for a better message."""
+        self._schemas, self._fixed = schemas, fixed
+        self._required = [name for name, schema in schemas.items() if schema.get("x-required")]
+        self._validators: dict = {}
+
+    def check(self, given, *, fill: bool = True) -> dict:
+        """The given parameters with numbers in canonical form and (unless fill is false) defaults added; `given` stays as it is.
+
+        Raises ParameterError for the first thing that does not fit.
+        """
+        if not isinstance(given, dict):
+            raise ParameterError("", UNSHOWN, "must be an object of names and values")
+        _refuse_unknown(self._schemas, given, self._fixed)
+        for name, value in given.items():
+            _refuse_unkeepable(name, value, self._schemas[name], hidden=is_sensitive(self._schemas[name]))
+        if len(json.dumps(given).encode()) > LARGEST_BYTES:
+            raise ParameterError("", UNSHOWN, f"are larger than {LARGEST_BYTES // 1024} KiB altogether")
+        normal = _normal_object(self._schemas, given, fill=fill)
+        for name in self._required if fill else ():
+            if name not in normal:
+                raise ParameterError(name, UNSHOWN, "is required")
+        for name in sorted(normal):
+            self._refuse_broken_limits(name, normal[name], given)
+        return normal
+
+    def _refuse_broken_limits(self, name: str, value, given: dict) -> None:
+        errors = sorted(self._validator(name).iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
+        if errors:
+            raise _parameter_error(name, self._schemas[name], given, errors[0])
+
+    def _validator(self, name: str):
+        if name not in self._validators:
+            found = _validator_class()
+            self._validators[name] = found(self._schemas[name], format_checker=found.FORMAT_CHECKER)
+        return self._validators[name]
 
 
 def is_sensitive(schema: dict) -> bool:
@@ -115,17 +139,8 @@ def _normal(schema: dict, value):
     return value
 
 
-def _refuse_broken_limits(schemas: dict, given: dict, normal: dict, *, fill: bool) -> None:
-    required = [name for name, schema in schemas.items() if schema.get("x-required")] if fill else []
-    whole = {"type": "object", "properties": schemas, "required": required}
-    validator = _validator_class()(whole, format_checker=_validator_class().FORMAT_CHECKER)
-    errors = sorted(validator.iter_errors(normal), key=lambda error: [str(part) for part in error.absolute_path])
-    if errors:
-        raise _parameter_error(schemas, given, normal, errors[0])
-
-
-def _parameter_error(schemas: dict, given: dict, normal: dict, error) -> ParameterError:
-    path = list(error.absolute_path)
+def _parameter_error(name: str, schema: dict, given: dict, error) -> ParameterError:
+    path = [name, *error.absolute_path]
     if error.validator == "required":
         path.append(next(name for name in error.validator_value if name not in error.instance))
         return ParameterError(place_text(path), UNSHOWN, "is required")
@@ -133,7 +148,7 @@ def _parameter_error(schemas: dict, given: dict, normal: dict, error) -> Paramet
         known = error.schema.get("properties", {})
         path.append(next(name for name in error.instance if name not in known))
         return ParameterError(place_text(path), UNSHOWN, f"is unknown; allowed: {', '.join(sorted(known)) or 'none'}")
-    value = SENSITIVE if is_sensitive(schemas[path[0]]) else _as_given(given, error.instance, path)
+    value = SENSITIVE if is_sensitive(schema) else _as_given(given, error.instance, path)
     limit = limit_text(error.validator, error.validator_value, error.schema)
     if error.validator == "type" and error.validator_value in ("number", "integer") and isinstance(error.instance, str):
         limit += " in plain digits, at most 15 of them"

@@ -1,6 +1,8 @@
 """Connections that end: those of the pool are replaced before anybody notices."""
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -10,7 +12,7 @@ from sqlalchemy import text
 from apb_broker.storage.database import Database, Unit, patience
 from apb_broker.storage.errors import Unavailable
 from apb_broker.storage.sealing import Keyring
-from apb_broker.storage.tables import Allocation
+from apb_broker.storage.tables import Allocation, Operation, Progress
 
 
 def pid(unit: Unit) -> int:
@@ -50,6 +52,46 @@ def test_connection_that_ends_before_rows_are_inserted_is_unavailable(database: 
         unit.insert(Allocation(host="a", port=1, instance_id="i1", name="client"))
     with database.unit() as unit:
         pid(unit)
+
+
+def test_connection_that_ends_while_a_draft_is_inserted_is_unavailable(database: Database, database_url: str) -> None:
+    """Nobody knows then whether it was; the next one has another connection."""
+    with database.unit() as unit:
+        unit.seal(Operation(id="o0"), request={})  # from now on it is known which key seals
+    draft = database.draft()
+    assert draft is not None
+    with psycopg.connect(database_url.replace("+psycopg", "")) as other, ThreadPoolExecutor() as threads:
+        other.execute("LOCK TABLE allocations")
+        inserting = threads.submit(draft.insert, Allocation(host="a", port=1, instance_id="i1", name="client"))
+        while not (found := other.execute("SELECT pid FROM pg_locks WHERE NOT granted").fetchall()):
+            pass
+        end(database_url, found[0][0])
+        with pytest.raises(Unavailable):
+            inserting.result()
+    draft.insert(Progress(operation_id="o1", text="queued"), _operation("o1"))
+    with database.unit() as unit:
+        assert [line.text for line in unit.progress("o1")] == ["queued"]
+
+
+def test_draft_is_inserted_after_the_driver_has_forgotten_what_it_prepared(database: Database, database_url: str, key_file: Path) -> None:
+    """After a rollback it has the server forget all prepared statements of a connection, ours too."""
+    with contextlib.closing(Database(database_url, Keyring.load(key_file), pool_size=1)) as alone:
+        with alone.unit() as unit:
+            unit.seal(Operation(id="o0"), request={})
+        draft = alone.draft()
+        assert draft is not None
+        draft.insert(_operation("o1"))
+        with pytest.raises(ValueError, match="wrong"), alone.unit() as unit:
+            for _ in range(10):  # often enough to be prepared
+                unit.standing("o1")
+            raise ValueError("wrong")
+        draft.insert(_operation("o2"))
+    with database.unit() as unit:
+        assert unit.standing("o2").state == "queued"
+
+
+def _operation(id_: str) -> Operation:
+    return Operation(id=id_, kind="bind", instance_id="i1", requested_by="ann", state="queued", deadline_at=datetime.now(UTC))
 
 
 def test_unit_without_a_free_connection_is_unavailable(database_url: str, key_file: Path) -> None:
