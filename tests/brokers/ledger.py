@@ -94,6 +94,7 @@ class Ledger:
             self.violations.append(f"update of an instance that is not there: {instance_id}")
             return Reply(404, {"description": "There is no such instance."})
         if thing.operation and thing.operation.state == "in progress":
+            self._go_on(instance_id)
             return Reply(422, {"error": "ConcurrencyError", "description": "It is being changed."})
         thing.wanted = body
         if start:
@@ -160,12 +161,18 @@ class Ledger:
         if named is not None and named != operation.name:
             self.violations.append(f"question for another operation than the last one: {named} of {'/'.join(key)}")
             return Reply(400, {"description": "This is no operation of it."})
-        if operation.state == "in progress" and operation.polls is not None:
+        self._go_on(*key)
+        told = {"state": operation.state, "description": operation.failure if operation.state == "failed" else operation.description}
+        return Reply(200, {name: value for name, value in told.items() if value})
+
+    def _go_on(self, *key: str) -> None:
+        """Time passes, whoever asks: also a platform that has not heard of the operation's beginning meets its end."""
+        thing = self._thing(key)
+        operation = thing.operation if thing else None
+        if operation and operation.state == "in progress" and operation.polls is not None:
             operation.polls -= 1
             if operation.polls <= 0:
                 self.finish(key)
-        told = {"state": operation.state, "description": operation.failure if operation.state == "failed" else operation.description}
-        return Reply(200, {name: value for name, value in told.items() if value})
 
     def finish(self, key: tuple[str, ...], failure: str | None = None) -> None:
         """What goes on ends, well or with a failure."""
