@@ -54,7 +54,7 @@ class Broker:
     def stop(self) -> None:
         """Its end."""
         self.process.terminate()
-        self.process.wait(STOP_SECONDS)
+        self.process.communicate(timeout=STOP_SECONDS)
 
 
 class Controller:
