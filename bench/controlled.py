@@ -54,7 +54,7 @@ class Broker:
     def stop(self) -> None:
         """Its end."""
         self.process.terminate()
-        self.process.wait(STOP_SECONDS)
+        self.process.communicate(timeout=STOP_SECONDS)
 
 
 class Controller:
@@ -64,8 +64,11 @@ class Controller:
         self._port, self._log = place.free_port(), log
         command = [sys.executable, "-m", "apb_cli.main", "controller", "--metrics", f"127.0.0.1:{self._port}"]
         self.began = time.monotonic()
+        # With modules that are compiled already, as where it is installed, whatever the environment says.
+        ours = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPYCACHEPREFIX": str(log.parent / "compiled")}
+        ours.pop("PYTHONDONTWRITEBYTECODE", None)
         with log.open("ab") as out:
-            self.process = subprocess.Popen(command, env={**os.environ, "KUBECONFIG": str(kubeconfig)}, stdout=out, stderr=out)
+            self.process = subprocess.Popen(command, env=ours, stdout=out, stderr=out)
         self._http = httpx.Client(trust_env=False, timeout=30)
 
     def metrics(self) -> dict[str, float]:
