@@ -50,7 +50,13 @@ class Term:
 
     async def run(self) -> None:
         """Works until it is told to `stop`. Raises KubeError when it cannot begin."""
-        began = time.monotonic()
+        try:
+            await self._run(time.monotonic())
+        finally:
+            self._looks.break_off()
+            await self._client.close()
+
+    async def _run(self, began: float) -> None:
         self._by_kind = self._reconcilers(await self._begin())
         async with asyncio.TaskGroup() as tasks:
             informers = [Informer(self._api, resource, self._known.stores[kind]) for kind, resource in resources.WATCHED.items()]
@@ -63,7 +69,6 @@ class Term:
             await self._events.flush(FLUSH_SECONDS)
             for each in background:
                 each.cancel()
-        await self._client.close()
 
     def stop(self, *, is_lost: bool) -> None:
         """No look begins any more. Those that have begun may end by themselves, unless another controller may be working by now."""
