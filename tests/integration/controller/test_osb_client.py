@@ -200,15 +200,10 @@ def test_answer_that_comes_drop_by_drop_is_a_timeout_all_the_same():
     assert told.trouble is Trouble.TIMEOUT
 
 
-@pytest.mark.parametrize(
-    ("url", "why"),
-    [
-        (f"http://127.0.0.1:{ports.free()}", "Connection refused"),
-        ("http://nowhere.invalid", "the name is not known"),
-    ],
-)
-def test_broker_that_is_not_there_is_unreachable(url, why):
+@pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "Connection refused"), ("nowhere.invalid", "the name is not known")])
+def test_broker_that_is_not_there_is_unreachable(host, why):
     """Nothing was sent; the operating system's reason."""
+    url = f"http://{host}:{ports.free()}"
     assert trouble_at(url) == Answer(trouble=Trouble.UNREACHABLE, error=f"{url}: {why}")
 
 
