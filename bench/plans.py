@@ -16,7 +16,7 @@ def of(engine: sqlalchemy.Engine, call: Callable[[], object]) -> list[Plan]:
     """[{"statement", "plan"}] of what the call sends through SQLAlchemy.
 
     Each statement is explained just before it is carried out, in a transaction or savepoint that is rolled back: so it finds the same
-    rows, and is carried out once. (`storage.insertion` sends its INSERTs on the driver's own cursor; they look nothing up.)
+    rows, and is carried out once. (`storage.insertion` sends its INSERTs past SQLAlchemy; they look nothing up.)
     """
     found: list[Plan] = []
 

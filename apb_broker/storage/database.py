@@ -141,7 +141,7 @@ def _require_open(connection: Any, record: Any, _proxy: object) -> None:
 class Database:
     """One PostgreSQL database and the keys to what is sealed in it."""
 
-    def __init__(self, url: str, keyring: Keyring, *, pool_size: int = 10, pool_wait_seconds: float = 30) -> None:
+    def __init__(self, url: str, keyring: Keyring, *, pool_size: int = 20, pool_wait_seconds: float = 30) -> None:
         # hide_parameters: an error's text must never show the values of a statement.
         self.engine = sqlalchemy.create_engine(
             driver_url(url), pool_size=pool_size, pool_timeout=pool_wait_seconds, hide_parameters=True, connect_args=patience(url)

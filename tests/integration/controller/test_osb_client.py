@@ -183,8 +183,8 @@ def test_reset_after_the_request_is_told_as_broken():
 
 def test_answer_that_does_not_come_in_time_is_a_timeout():
     """No byte of it."""
-    served, told = asked(then=hang, timeout_seconds=0.2)
-    assert told == Answer(trouble=Trouble.TIMEOUT, error=f"{served.url}: no answer within 0.2 s")
+    served, told = asked(then=hang, timeout_seconds=1)
+    assert told == Answer(trouble=Trouble.TIMEOUT, error=f"{served.url}: no answer within 1 s")
 
 
 def test_answer_that_comes_drop_by_drop_is_a_timeout_all_the_same():
@@ -196,19 +196,14 @@ def test_answer_that_comes_drop_by_drop_is_a_timeout_all_the_same():
             await writer.drain()
             await asyncio.sleep(0.02)
 
-    _, told = asked(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", then=drip, timeout_seconds=0.3)
+    _, told = asked(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", then=drip, timeout_seconds=1)
     assert told.trouble is Trouble.TIMEOUT
 
 
-@pytest.mark.parametrize(
-    ("url", "why"),
-    [
-        (f"http://127.0.0.1:{ports.free()}", "Connection refused"),
-        ("http://nowhere.invalid", "the name is not known"),
-    ],
-)
-def test_broker_that_is_not_there_is_unreachable(url, why):
+@pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "Connection refused"), ("nowhere.invalid", "the name is not known")])
+def test_broker_that_is_not_there_is_unreachable(host, why):
     """Nothing was sent; the operating system's reason."""
+    url = f"http://{host}:{ports.free()}"
     assert trouble_at(url) == Answer(trouble=Trouble.UNREACHABLE, error=f"{url}: {why}")
 
 
