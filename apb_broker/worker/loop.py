@@ -156,6 +156,9 @@ class Worker:
         return sum((running.work.kind == health.VERIFY) == looks for running in self._running.values())
 
     def _start(self, work: Work, leased_at: float) -> None:
+        if execution.boot_clock() >= leased_at + self._broker.settings.lease_seconds:
+            log.warning("not begun: the lease was over, as this process had slept", **_ids(work), kind=work.kind, epoch=work.epoch)
+            return
         tell = log.debug if work.kind == health.VERIFY else log.info
         tell("operation claimed", **_ids(work), kind=work.kind, epoch=work.epoch)
         try:

@@ -99,9 +99,17 @@ def _make(layout: host_layout.Layout, params: dict, check_mode: bool) -> None:
         system_users.add(layout.user)
     layout.home.mkdir(mode=MODE, exist_ok=True)
     layout.home.chmod(MODE)
+    _remove_halves(layout.home)
     if host_layout.is_root():
         user = pwd.getpwnam(layout.user)
         os.chown(layout.home, user.pw_uid, user.pw_gid)
+
+
+def _remove_halves(home: Path) -> None:
+    """Files that a killed run was just writing: Ansible gives them their name when they are whole (basic.AnsibleModule.atomic_move)."""
+    for path in home.glob(".ansible_tmp*"):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def _check_way(folder: Path) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
+from apb_broker import execution
 from apb_broker.lifecycle import fleet, operations, views
 from apb_broker.lifecycle.broker import Broker
+from apb_broker.storage.listening import Listener
 from apb_broker.worker import loop
 from tests import scenarios
 
@@ -124,6 +126,25 @@ def test_worker_that_wakes_up_after_its_lease_changes_nothing(broker: Broker, wo
     assert scenarios.state(broker, accepted.operation_id) == "succeeded"
     assert epoch(broker, accepted.operation_id) == taken_over
     assert first.poll() is None
+
+
+def test_worker_that_slept_after_its_claim_begins_nothing(broker: Broker, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By then another worker may have the operation, and its run would be beside that one's."""
+    accepted = scenarios.provision(broker)
+    worker = loop.Worker(broker, Listener(database_url), "sleeper")
+    slept, claim, clock = [0.0], operations.claim, execution.boot_clock
+
+    def claim_and_sleep(*arguments: Any) -> operations.Work | None:
+        work = claim(*arguments)
+        slept[0] = broker.settings.lease_seconds
+        return work
+
+    monkeypatch.setattr(operations, "claim", claim_and_sleep)
+    monkeypatch.setattr(execution, "boot_clock", lambda: clock() + slept[0])
+    monkeypatch.setattr(execution, "start", lambda *_, **__: pytest.fail("a run was begun"))
+    worker._tell()
+    worker._claim()
+    assert scenarios.state(broker, accepted.operation_id) == "running"  # until the sweep
 
 
 def test_deprovision_during_a_run_kills_it(broker: Broker, workers: Workers) -> None:

@@ -44,6 +44,17 @@ def test_home_is_made_once(directory):
     assert Path(again["path"]).stat().st_mode & 0o777 == 0o700
 
 
+def test_home_has_nothing_left_of_what_a_killed_run_was_writing(directory):
+    """What stands beside it stays."""
+    home = Path(work(directory)["path"])
+    (home / ".ansible_tmpx1redis.conf").write_text("half")
+    (home / "redis.conf").write_text("whole")
+    assert not work(directory, check_mode=True)["changed"]
+    assert len(list(home.iterdir())) == 2
+    assert not work(directory)["changed"]
+    assert [path.name for path in home.iterdir()] == ["redis.conf"]
+
+
 def test_home_in_check_mode_is_only_announced(directory):
     """Check mode tells the change and leaves no trace, not even of the epoch."""
     told = work(directory, check_mode=True, epoch=7)
