@@ -25,6 +25,7 @@ _INCLUDES = ("include_role", "include_tasks")  # how a role is built, not what i
 _SPOKEN = ("error", "verbose")  # what ansible-playbook says itself, outside of tasks' results
 _SIGNALED = 128  # a shell adds the number of the signal
 _BROKE = 250  # ansible.cli: an exception that ansible-playbook did not expect
+_ANNOUNCEMENTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
 _RESULTS = ("runner_", "playbook_on_include")  # how events begin that come after a task was begun
 _DEAD_WORKER = "A worker was found in a dead state"
 
@@ -44,7 +45,6 @@ class Transcript:
         self._has_missed_hosts = False
         self._handlers = {
             "playbook_on_task_start": self._on_task,
-            "playbook_on_handler_task_start": self._on_handler,
             "runner_on_start": self._on_start,
             "runner_item_on_failed": self._on_failed_item,
             "runner_on_failed": self._on_failed,
@@ -56,24 +56,25 @@ class Transcript:
     def handle(self, event: dict[str, Any]) -> bool:
         """Take in one event. Always False: ansible-runner is not to write it to a file."""
         name, data = event.get("event", ""), event.get("event_data", {})
-        if name.startswith(_RESULTS) and name != "runner_on_start":
-            self._announced.pop(data.get("task_uuid", ""), None)
+        self._account(name, data)
         handler = self._handlers.get(name)
         if handler:
             handler(data)
-        elif event.get("event") in _SPOKEN and event.get("stdout", "").strip():
+        elif name in _SPOKEN and event.get("stdout", "").strip():
             self._output.append(event["stdout"])
         return False
+
+    def _account(self, event: str, data: dict[str, Any]) -> None:
+        if event in _ANNOUNCEMENTS:
+            self._announced[data["task_uuid"]] = data["task"]
+        elif event.startswith(_RESULTS) and event != "runner_on_start":
+            self._announced.pop(data.get("task_uuid", ""), None)
 
     def _on_task(self, data: dict[str, Any]) -> None:
         # `task` is the rendered name only here: later events of the task carry the template.
         action = data.get("task_action", "").removeprefix("ansible.builtin.")
         unnamed = data["task"] == data.get("task_action") or action in _INCLUDES
         self._names[data["task_uuid"]] = "" if unnamed else data["task"]
-        self._announced[data["task_uuid"]] = data["task"]
-
-    def _on_handler(self, data: dict[str, Any]) -> None:
-        self._announced[data["task_uuid"]] = data["task"]
 
     def _on_start(self, data: dict[str, Any]) -> None:
         if name := self._names.get(data["task_uuid"]):

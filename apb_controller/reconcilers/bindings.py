@@ -70,13 +70,5 @@ class Bindings:
         """What the broker's answer makes of it."""
         return bindings.after(thing, call, outcome, world)
 
-    def after_secret(self, thing: Object, error: str | None, world: World) -> Step:
-        """What the writing of its Secret makes of it."""
-        return bindings.after_secret(thing, error, world)
-
-    def after_deletion(self, thing: Object, error: str, world: World) -> Step:
-        """What it means that its Secret cannot be deleted."""
-        return bindings.after_deletion(thing, error, world)
-
     def _instance(self, thing: Object) -> Object | None:
         return self._context.known.get("ServiceInstance", thing["metadata"]["namespace"], thing["spec"]["instanceRef"]["name"])

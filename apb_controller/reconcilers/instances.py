@@ -58,14 +58,6 @@ class Instances:
         """What the broker's answer makes of it."""
         return instances.after(thing, call, outcome, world)
 
-    def after_secret(self, thing: Object, error: str | None, world: World) -> Step:
-        """Instances have no Secret."""
-        raise NotImplementedError
-
-    def after_deletion(self, thing: Object, error: str, world: World) -> Step:
-        """Instances have no Secret."""
-        raise NotImplementedError
-
 
 async def namespace_of(context: Context, thing: Object) -> Object | None:
     """The object's namespace. Watches of different kinds may be of different age, so one that is not known is asked for."""

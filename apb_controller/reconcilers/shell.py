@@ -1,4 +1,7 @@
-"""Looks at instances and bindings: one code path, which is given the rules of the kind and what surrounds its objects."""
+"""Looks at instances and bindings: one code path, which is given the rules of the kind and what surrounds its objects.
+
+Secrets are bindings' alone: only their rules ask for one.
+"""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -10,6 +13,7 @@ from apb_controller.reconcilers.calls import Calls
 from apb_controller.reconcilers.context import Context
 from apb_controller.reconcilers.secrets import NotRead, Secrets, Sources
 from apb_controller.reconcilers.writes import Writes
+from apb_controller.rules import bindings
 from apb_controller.rules.answers import Call, Outcome
 from apb_controller.rules.steps import Request, Step
 from apb_controller.runtime.looks import NOT_AGAIN, Again
@@ -42,12 +46,6 @@ class Subject(Protocol):
 
     def after(self, thing: Object, call: Call, outcome: Outcome, world: Any) -> Step:
         """What the rules make of an answer."""
-
-    def after_secret(self, thing: Object, error: str | None, world: Any) -> Step:
-        """What the rules make of a Secret that is written, or not."""
-
-    def after_deletion(self, thing: Object, error: str, world: Any) -> Step:
-        """What the rules make of a deletion that failed."""
 
 
 class Shell:
@@ -130,7 +128,7 @@ class Shell:
             error = None
         except errors.Refused as refused:
             error = str(refused)
-        return await self._asked(thing, lambda world: self._subject.after_secret(thing, error, world))
+        return await self._asked(thing, lambda world: bindings.after_secret(thing, error, world))
 
     async def _delete(self, thing: Object, step: Step) -> Again:
         others = tuple(each for each in step.deletions if each.kind != "Secret")
@@ -141,6 +139,6 @@ class Shell:
                 await self._secrets.delete(thing, each)
         except errors.Refused as refused:
             error = str(refused)
-            failed = await self._asked(thing, lambda world: self._subject.after_deletion(thing, error, world))
+            failed = await self._asked(thing, lambda world: bindings.after_deletion(thing, error, world))
             await self._writes.step(thing, failed)
         return AT_ONCE if secrets else Again(step.wait_seconds)
