@@ -120,6 +120,11 @@ class Driver:
         self.process.stdin.close()
         self.run_pid = json.loads(self.process.stdout.readline())["pid"]
 
+    def await_progress(self) -> None:
+        """Until its run has begun a task."""
+        while "text" not in json.loads(self.process.stdout.readline()):
+            pass
+
     def rest(self) -> list[dict]:
         """All that it still tells, up to its end."""
         return [json.loads(line) for line in self.process.stdout]

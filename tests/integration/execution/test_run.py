@@ -133,13 +133,14 @@ def test_run_is_lost_when_its_runner_is_killed(scene, started, helpers):
     assert helpers.left_of(run.pid) == []
 
 
-def test_run_is_lost_when_its_supervisor_is_killed(scene, started, helpers):
-    """Without a supervisor the worker itself removes what is left, then tells."""
-    run = started(scene("hang"))
-    helpers.until(lambda: any(isinstance(message, execution.Progress) for message in run.read()))
-    os.kill(run.pid, signal.SIGKILL)
-    assert helpers.outcome_of(run).status == "lost"
-    assert helpers.left_of(run.pid) == []
+def test_run_is_lost_when_its_supervisor_is_killed(scene, driven, helpers):
+    """Without a supervisor the worker itself removes what is left, then tells: only a worker inherits and kills what dies by signals."""
+    driver = driven(scene("hang"))
+    driver.await_progress()
+    os.kill(driver.run_pid, signal.SIGKILL)
+    *_, outcome, left = driver.rest()
+    assert (outcome["status"], left) == ("lost", {"left": []})
+    assert helpers.left_of(driver.run_pid) == []
 
 
 def test_run_leaves_nothing_when_closed_in_the_middle(scene, started, helpers):
