@@ -21,6 +21,7 @@ from apb_broker.storage.errors import StorageError
 
 WORKERS = 2
 THREADS = 24  # synchronous binds and log readers each hold one while they wait
+KEEP_ALIVE_SECONDS = 75  # longer than platforms and proxies keep a connection: else they send on one that is just being closed
 SPARE_SECONDS = 10.0  # on top of the longest wait for an operation
 
 log = structlog.get_logger("apb.server")
@@ -75,6 +76,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "worker_class": "apb_broker.web.stopping.Worker",
             "graceful_timeout": int(config.settings.sync_wait_seconds + SPARE_SECONDS),
             "timeout": 60,
+            "keepalive": KEEP_ALIVE_SECONDS,
             "limit_request_line": 8190,  # two ids of the longest kind, percent-encoded, and a query
             "proc_name": "apb-serve",
             "accesslog": None,

@@ -14,7 +14,7 @@ from apb_broker.execution.directory import dead as dead_directories
 from apb_broker.execution.directory import sweep as sweep_directories
 from apb_broker.execution.job import Job, JobError, Outcome, Progress
 from apb_broker.execution.limits import Limits
-from apb_broker.execution.orphans import become_subreaper, kill_orphans
+from apb_broker.execution.orphans import become_subreaper, kill_orphans, look_for_orphans
 from apb_broker.execution.processes import boot_clock
 from apb_broker.execution.run import Run, start
 from apb_broker.execution.warm.keeper import end as end_warm
@@ -33,6 +33,7 @@ __all__ = [
     "end_warm",
     "keep_warm",
     "kill_orphans",
+    "look_for_orphans",
     "start",
     "sweep_directories",
 ]

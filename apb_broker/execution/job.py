@@ -94,7 +94,8 @@ def _playbook(name: str) -> str:
 def encode_assignment(assignment: Assignment) -> bytes:
     """One JSON line; raises JobError for values JSON has no word for."""
     try:
-        return json.dumps(dataclasses.asdict(assignment), allow_nan=False).encode() + b"\n"
+        job = {**vars(assignment.job), "limits": vars(assignment.job.limits)}  # asdict would copy all that the variables hold
+        return json.dumps({**vars(assignment), "job": job}, allow_nan=False).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise JobError(f"operation {assignment.job.operation_id}: {error}") from error
 

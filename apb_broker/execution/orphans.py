@@ -43,6 +43,12 @@ def kill_orphans(*, spare: Collection[int] = ()) -> bool:
     return True
 
 
+def look_for_orphans() -> None:
+    """Kill orphans if the kernel lists any. For looking often: all of /proc is not read, and one may be missed until the next look."""
+    if processes.has_other_children(_live_supervisors | _spared):
+        kill_orphans()
+
+
 def _bury(kept: Collection[int]) -> bool:
     left = processes.descendants(os.getpid(), kept)
     for pid in left:

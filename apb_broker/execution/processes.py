@@ -143,6 +143,16 @@ def has_children() -> bool:
             return False
 
 
+def has_other_children(known: Collection[int]) -> bool:
+    """Whether this process has children besides those known, zombies included. Always, where the kernel does not list them (proc(5))."""
+    try:
+        return any(
+            int(pid) not in known for thread in Path("/proc/self/task").iterdir() for pid in (thread / "children").read_bytes().split()
+        )
+    except OSError:
+        return True
+
+
 def await_end(child: int, patience_seconds: float) -> None:
     """Until a child of this process has ended, which is left to be buried; or for that long."""
     with contextlib.suppress(ProcessLookupError):

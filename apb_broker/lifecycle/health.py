@@ -73,6 +73,7 @@ def _work(unit: Unit, instance_id: str, epoch: int) -> Work:
         raise LookupError("the instance does not exist any more")
     # No row of its own: an operation is what somebody asked for.
     asked = Operation(id=str(uuid.uuid4()), kind=VERIFY, instance_id=instance_id, epoch=epoch)
+    made = variables.build(unit, asked, instance, None)
     return Work(
         operation_id=asked.id,
         epoch=epoch,
@@ -82,8 +83,8 @@ def _work(unit: Unit, instance_id: str, epoch: int) -> Work:
         binding_id=None,
         role=instance.role,
         target=instance.placement["target"],
-        variables=variables.build(unit, asked, instance, None),
-        secrets=variables.secrets_of(unit, asked, instance),
+        variables=made,
+        secrets=variables.secrets_of(made, asked, instance),
         deadline_seconds=DEADLINE_SECONDS,
     )
 

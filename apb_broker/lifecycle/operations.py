@@ -75,6 +75,7 @@ def cancel(broker: Broker, unit: Unit, operation: Operation, reason: str) -> Non
     elif operation.state == "running":
         operation.cancel_requested = True
         queue.append_progress(unit, operation.id, reason)
+        queue.notify_owner(unit)
     queue.notify(unit)
 
 
@@ -145,6 +146,7 @@ def _work(unit: Unit, operation_id: str) -> Work:
     binding = None if operation.binding_id is None else unit.binding(operation.instance_id, operation.binding_id)
     if binding is None and operation.binding_id is not None:
         raise LookupError("the binding does not exist any more")
+    made = variables.build(unit, operation, instance, binding)
     remaining = (operation.deadline_at - datetime.now(UTC)).total_seconds()
     return Work(
         operation_id=operation.id,
@@ -155,8 +157,8 @@ def _work(unit: Unit, operation_id: str) -> Work:
         binding_id=operation.binding_id,
         role=instance.role,
         target=instance.placement["target"],
-        variables=variables.build(unit, operation, instance, binding),
-        secrets=variables.secrets_of(unit, operation, instance),
+        variables=made,
+        secrets=variables.secrets_of(made, operation, instance),
         deadline_seconds=max(remaining, 1.0),
     )
 

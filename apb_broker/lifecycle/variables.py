@@ -23,6 +23,7 @@ def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding
     asked = operation.request or {}
     desired = asked.get("parameters", instance.parameters) or {}
     plan_name = (asked.get("plan") or {}).get("name", instance.plan_name)
+    bindings = unit.bindings(instance.id)
     made: dict[str, Any] = {
         "apb_action": ACTION_OF.get(operation.kind, operation.kind),
         "apb_mode": instance.mode,
@@ -32,14 +33,14 @@ def build(unit: Unit, operation: Operation, instance: Instance, binding: Binding
         "apb_plan": plan_name,
         "apb_parameters": desired,
         "apb_instance": {**of_instance(instance), "secrets": asked.get("secrets", instance.secrets) or {}},
-        "apb_bindings": [_binding(row) for row in unit.bindings(instance.id) if row.state == "ready"],
+        "apb_bindings": [_binding(row) for row in bindings if row.state == "ready"],
     }
     if binding is not None:
         made["apb_binding"] = _binding(binding)
     if operation.kind == "update":
         made["apb_previous"] = {"parameters": instance.parameters, "plan": instance.plan_name}
     if "action" in asked:  # stop, restore: no account stays, and the playbook itself says as what it includes the role's files
-        made |= {"apb_bindings": [], "apb_revoked": [_binding(row) for row in unit.bindings(instance.id)]}
+        made |= {"apb_bindings": [], "apb_revoked": [_binding(row) for row in bindings]}
         del made["apb_action"]
     return made
 
@@ -70,8 +71,8 @@ def _binding(binding: Binding) -> dict[str, Any]:
     return {"id": binding.id, "username": binding.username, "password": binding.password, "parameters": binding.parameters or {}}
 
 
-def secrets_of(unit: Unit, operation: Operation, instance: Instance) -> tuple[str, ...]:
-    """Every secret value that a run of this operation knows, to be masked in whatever leaves it."""
+def secrets_of(made: dict[str, Any], operation: Operation, instance: Instance) -> tuple[str, ...]:
+    """Every secret value that a run of this operation with these variables knows, to be masked in whatever leaves it."""
     plan = service.plan_from_snapshot(instance.plan_snapshot)
     desired = (operation.request or {}).get("parameters", {})
     known = [
@@ -81,7 +82,8 @@ def secrets_of(unit: Unit, operation: Operation, instance: Instance) -> tuple[st
         service.sensitive(plan, instance.parameters or {}),
         service.sensitive(plan, desired),
     ]
-    known += [row.password for row in unit.bindings(instance.id)]
+    bindings = [*made["apb_bindings"], *made.get("apb_revoked", []), made.get("apb_binding", {})]
+    known += [binding.get("password") for binding in bindings]
     return tuple({text for value in known for text in _texts(value)})
 
 

@@ -30,15 +30,15 @@ class Listener:
         """The socket to wait on, or -1."""
         return -1 if self._connection is None or self._connection.closed else self._connection.fileno()
 
-    def drain(self) -> bool:
-        """Takes what arrived and says whether anything did; a broken connection is dropped."""
+    def drain(self) -> set[str]:
+        """Takes what arrived: what was said (queue.CANCEL), "" where nothing was; a broken connection is dropped."""
         if self._connection is None:
-            return False
+            return set()
         try:
-            return len(list(self._connection.notifies(timeout=0))) > 0
+            return {notification.payload for notification in self._connection.notifies(timeout=0)}
         except psycopg.Error:
             self.close()
-            return False
+            return set()
 
     def close(self) -> None:
         """Stops listening."""

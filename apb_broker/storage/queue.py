@@ -16,7 +16,8 @@ from apb_broker.storage.database import Unit
 from apb_broker.storage.tables import ACTIVE_STATES, Operation, Progress, epoch_sequence
 
 CHANNEL = "apb_operations"
-NOTIFY = text(f"NOTIFY {CHANNEL}")
+CANCEL = "cancel"  # what is said on it of an operation that is to be halted; nothing else needs to be said
+NOTIFY, NOTIFY_CANCEL = text(f"NOTIFY {CHANNEL}"), text(f"NOTIFY {CHANNEL}, '{CANCEL}'")
 LEFT_SECONDS = 2.0  # how long a worker leaves to others what it could not do itself
 APPEND = insert(Progress.__table__)  # type: ignore[arg-type]
 
@@ -24,6 +25,11 @@ APPEND = insert(Progress.__table__)  # type: ignore[arg-type]
 def notify(unit: Unit) -> None:
     """Wakes the workers when the unit commits."""
     unit.session.execute(NOTIFY)
+
+
+def notify_owner(unit: Unit) -> None:
+    """The same, and tells whose operation is to be halted to look."""
+    unit.session.execute(NOTIFY_CANCEL)
 
 
 def claim(unit: Unit, *, owner: str, lease_seconds: float, left: Collection[str] = ()) -> Operation | None:

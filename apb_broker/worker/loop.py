@@ -19,6 +19,7 @@ from apb_broker.lifecycle import due, fleet, health, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.operations import Work
 from apb_broker.lifecycle.outcomes import Result
+from apb_broker.storage import queue
 from apb_broker.storage.errors import Unavailable
 from apb_broker.storage.listening import Listener
 from apb_broker.worker import jobs
@@ -84,7 +85,7 @@ class Worker:
             self._with_database(self._renew)
             self._with_database(self._sweep)
             self._drain()
-            self._kill_orphans()
+            self._look_for_orphans()
         self._leave()
         log.info("worker stopped", owner=self._owner)
 
@@ -187,8 +188,10 @@ class Worker:
                 if running.result is None:
                     selector.register(running.run, selectors.EVENT_READ)
             selector.select(timeout=self._rest_seconds())
-        if self._listener.drain():
-            self._next_claim = self._next_renewal = 0.0  # it may be a cancel, which a renewal tells us
+        if heard := self._listener.drain():
+            self._next_claim = 0.0
+            if queue.CANCEL in heard or self._count(looks=True):  # a renewal tells what is to be halted; a look is by any operation
+                self._next_renewal = 0.0
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup[0], 4096)
 
@@ -310,9 +313,9 @@ class Worker:
             health.enroll(self._broker)
             self._next_enrollment = time.monotonic() + ENROLL_SECONDS
 
-    def _kill_orphans(self) -> None:
+    def _look_for_orphans(self) -> None:
         if time.monotonic() >= self._next_orphans:
-            execution.kill_orphans()
+            execution.look_for_orphans()
             self._next_orphans = time.monotonic() + POLL_SECONDS
 
     def _tell(self) -> None:
