@@ -6,6 +6,8 @@ from apb_broker.lifecycle import audit, errors, interventions, operations
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.lifecycle.outcomes import Result
 from apb_broker.lifecycle.requests import Caller
+from apb_broker.storage import queue
+from apb_broker.storage.listening import Listener
 from tests import scenarios
 
 OPS = Caller("ops", "ops")
@@ -87,6 +89,18 @@ def test_cancel_ends_what_is_queued_and_halts_what_runs(broker: Broker) -> None:
     assert subject_state(broker) == "failed"
     with pytest.raises(errors.Unsupported, match="nothing to cancel"):
         interventions.cancel(broker, OPS, running.operation_id or "")
+
+
+def test_owner_is_told_when_to_look_what_is_to_be_halted(broker: Broker, database_url: str) -> None:
+    """Workers hear of whatever is queued, too; only a cancel makes them ask for what they hold."""
+    listener = Listener(database_url)
+    assert listener.connect()
+    running = scenarios.provision(broker)
+    scenarios.claim(broker)
+    assert listener.drain() == {""}
+    interventions.cancel(broker, OPS, running.operation_id or "")
+    assert queue.CANCEL in listener.drain()
+    listener.close()
 
 
 def test_cancel_of_a_queued_update_changes_nothing(broker: Broker) -> None:
