@@ -17,6 +17,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, PoolProxiedConnection, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy.orm.attributes import manager_of_class
 
 from apb_broker.storage.tables import Table
 
@@ -123,6 +124,10 @@ def persistent(rows: Sequence[Table]) -> list[Table]:
     """The inserted rows that say themselves which they are, as if they had been looked up."""
     known = [row for row in rows if all(column.key in row.__dict__ for column in inspect(type(row)).primary_key)]
     for row in known:
+        if not hasattr(row, "_sa_instance_state"):
+            manager_of_class(type(row)).setup_instance(row)
+        for name in [name for name, value in row.__dict__.items() if isinstance(value, bytes)]:
+            del row.__dict__[name]  # is looked up when somebody reads it
         make_transient_to_detached(row)
     return known
 
@@ -139,7 +144,11 @@ class _Columns:
 def _columns(table: type[Table], attributes: tuple[str, ...]) -> _Columns:
     kinds = {column.key: column.type for column in inspect(table).columns}
     names = tuple(name for name in attributes if name in kinds)
-    return _Columns(names, tuple((name, to_json if isinstance(kinds[name], JSONB) else _as_text) for name in names))
+    return _Columns(names, tuple((name, _as_json if isinstance(kinds[name], JSONB) else _as_text) for name in names))
+
+
+def _as_json(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else to_json(value)
 
 
 def _as_text(value: Any) -> bytes:

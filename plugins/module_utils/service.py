@@ -99,18 +99,12 @@ def bind_parameters(plan: Plan, given: dict) -> dict:
 
 def sensitive(plan: Plan, parameters: dict) -> dict:
     """Only those parameters that must be kept secret."""
-    return {name: value for name, value in parameters.items() if not _is_public(plan, name)}
+    return {name: value for name, value in parameters.items() if name not in plan.public}
 
 
 def redact(plan: Plan, parameters: dict) -> dict:
     """The parameters without those that must be kept secret."""
-    return {name: value for name, value in parameters.items() if _is_public(plan, name)}
-
-
-def _is_public(plan: Plan, name: str) -> bool:
-    """Known, and nowhere sensitive: what the plan does not know might be a secret."""
-    schemas = [found[name] for found in (plan.parameters, plan.bind_parameters) if name in found]
-    return not any(map(checks.is_sensitive, schemas)) if schemas else name in plan.fixed
+    return {name: value for name, value in parameters.items() if name in plan.public}
 
 
 def slug(service_name: str, instance_id: str) -> str:
@@ -149,7 +143,7 @@ def binding_username(instance_id: str, binding_id: str) -> str:
 
 def needs(plan: Plan, parameters: dict) -> dict:
     """What an instance takes of its place: {"memory_gb": 0.5, "ports": ["client"], "copies": 1}. Raises ServiceError."""
-    found = {"memory_gb": 0, "ports": [], "copies": 1, **_rendered(plan, "needs", plan.needs, {"parameters": redact(plan, parameters)})}
+    found = {"memory_gb": 0, "ports": [], "copies": 1, **_rendered(plan, "needs", {"parameters": redact(plan, parameters)})}
     for name, value in found.items():
         if name != "ports" and not (numbers.is_number(value) and value >= 0):
             raise ServiceError(plan.role, f"needs.{name}", f"{value!r} is not a number of at least 0")
@@ -167,7 +161,7 @@ def connection(plan: Plan, instance: dict, parameters: dict) -> dict:
         "instance": {name: value for name, value in instance.items() if name in INSTANCE_FIELDS},
         "parameters": redact(plan, parameters),
     }
-    return {name: value for name, value in _rendered(plan, "connection", plan.connection, variables).items() if value is not None}
+    return {name: value for name, value in _rendered(plan, "connection", variables).items() if value is not None}
 
 
 def dashboard_url(plan: Plan, instance: dict, parameters: dict) -> str | None:
@@ -189,9 +183,9 @@ def check_late(plan: Plan, published: dict) -> None:
             )
 
 
-def _rendered(plan: Plan, field: str, templates: dict, variables: dict) -> dict:
+def _rendered(plan: Plan, field: str, variables: dict) -> dict:
     try:
-        return json.loads(_STRICT.encode(expressions.render(templates, variables)))
+        return json.loads(_STRICT.encode(plan.rendered(field, variables)))
     except (expressions.ExpressionError, TypeError, ValueError) as error:
         raise ServiceError(plan.role, field, str(error)) from error
 

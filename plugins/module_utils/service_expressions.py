@@ -15,11 +15,18 @@ class ExpressionError(Exception):
 
 def render(value, variables: dict):
     """value with every expression in it replaced, recursively through lists and dictionaries. Raises ExpressionError."""
+    return compiled(value)(variables)
+
+
+def compiled(value):
+    """A function that renders value, from variables; for what is rendered again and again. Raises ExpressionError."""
     if isinstance(value, dict):
-        return {key: render(inner, variables) for key, inner in value.items()}
+        entries = [(key, compiled(inner)) for key, inner in value.items()]
+        return lambda variables: {key: rendered(variables) for key, rendered in entries}
     if isinstance(value, list):
-        return [render(inner, variables) for inner in value]
-    return _render_text(value, variables) if isinstance(value, str) else value
+        items = [compiled(inner) for inner in value]
+        return lambda variables: [rendered(variables) for rendered in items]
+    return _compiled(value) if isinstance(value, str) else lambda _variables: value
 
 
 def paths(value) -> set[tuple[str, ...]]:
@@ -37,18 +44,6 @@ def paths(value) -> set[tuple[str, ...]]:
     return _paths_of(_parsed(value))
 
 
-def _render_text(text: str, variables: dict):
-    import jinja2
-
-    try:
-        result = _compiled(text)(variables)
-        if isinstance(result, jinja2.Undefined):
-            str(result)  # a strict undefined raises with its own explanation
-    except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
-        raise ExpressionError(f"{text!r} cannot be evaluated: {error}") from error
-    return result
-
-
 @functools.lru_cache(maxsize=512)
 def _compiled(text: str):
     """A function from variables to the rendered value."""
@@ -61,10 +56,29 @@ def _compiled(text: str):
         if whole and not isinstance(body[0].nodes[0], nodes.TemplateData):
             inner = text[2:-2].removeprefix("-").removesuffix("-")  # whitespace control
             expression = _environment().compile_expression(inner, undefined_to_none=False)
-            return _looked_up(_keys_of(body[0]), lambda variables: expression(**variables))
-        return _environment().from_string(text).render
+            return _looked_up(_keys_of(body[0]), _evaluation(text, lambda variables: expression(**variables)))
+        if all(isinstance(part, nodes.Output) and all(isinstance(one, nodes.TemplateData) for one in part.nodes) for part in body):
+            plain = _environment().from_string(text).render()
+            return lambda _variables: plain
+        return _evaluation(text, _environment().from_string(text).render)
     except jinja2.TemplateError as error:
         raise ExpressionError(f"{text!r} is not a valid expression: {error}") from error
+
+
+def _evaluation(text: str, evaluate):
+    """The same function, with an error that says which text it was."""
+    import jinja2
+
+    def value(variables: dict):
+        try:
+            result = evaluate(variables)
+            if isinstance(result, jinja2.Undefined):
+                str(result)  # a strict undefined raises with its own explanation
+        except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
+            raise ExpressionError(f"{text!r} cannot be evaluated: {error}") from error
+        return result
+
+    return value
 
 
 def _looked_up(path: tuple[str, ...], expression):
