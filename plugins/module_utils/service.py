@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 from secrets import token_urlsafe
 
 from ansible_collections.apb.catalog.plugins.module_utils import service_expressions as expressions
@@ -185,9 +186,21 @@ def check_late(plan: Plan, published: dict) -> None:
 
 def _rendered(plan: Plan, field: str, variables: dict) -> dict:
     try:
-        return json.loads(_STRICT.encode(plan.rendered(field, variables)))
+        return _as_json(plan.rendered(field, variables))
     except (expressions.ExpressionError, TypeError, ValueError) as error:
         raise ServiceError(plan.role, field, str(error)) from error
+
+
+def _as_json(value):
+    """A copy of it as JSON has it. What is JSON already is not written and read for that. Raises TypeError, ValueError."""
+    kind = type(value)
+    if kind is dict and all(type(name) is str for name in value):
+        return {name: _as_json(inner) for name, inner in value.items()}
+    if kind is list:
+        return [_as_json(inner) for inner in value]
+    if kind in (str, int, bool, type(None)) or (kind is float and math.isfinite(value)):
+        return value
+    return json.loads(_STRICT.encode(value))
 
 
 def secrets(plan: Plan, parameters: dict, existing: dict | None = None) -> dict:
