@@ -17,6 +17,9 @@ VARIABLES = {"parameters": {"size": 0.5, "tags": ["a", "b"], "items": None, "1":
         ("{{ parameters['1'] }}", "one"),
         ("{{ parameters.size | string }}", "0.5"),
         ("{{ parameters.size }} GB", "0.5 GB"),
+        ("{# nothing #}no expression{{ '' }}", "no expression"),
+        ("{# nothing #}plain", "plain"),
+        ("", ""),
     ],
 )
 def test_expression_keeps_the_type_of_what_it_reads(text: str, value: object) -> None:
