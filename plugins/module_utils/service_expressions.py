@@ -56,7 +56,7 @@ def _compiled(text: str):
         if whole and not isinstance(body[0].nodes[0], nodes.TemplateData):
             inner = text[2:-2].removeprefix("-").removesuffix("-")  # whitespace control
             expression = _environment().compile_expression(inner, undefined_to_none=False)
-            return _looked_up(_keys_of(body[0]), _evaluation(text, lambda variables: expression(**variables)))
+            return _looked_up(body[0], _evaluation(text, lambda variables: expression(**variables)))
         if all(isinstance(part, nodes.Output) and all(isinstance(one, nodes.TemplateData) for one in part.nodes) for part in body):
             plain = _environment().from_string(text).render()
             return lambda _variables: plain
@@ -81,27 +81,39 @@ def _evaluation(text: str, evaluate):
     return value
 
 
-def _looked_up(path: tuple[str, ...], expression):
+def _looked_up(output, expression):
     """What a path leads to through dictionaries, without Jinja, which takes ten times as long. All else is left to Jinja."""
+    node, default = _without_default(output.nodes[0])
+    path = _keys_of(output, node)
 
     def value(variables: dict):
-        found = variables
+        found, steps = variables, len(path)
         for key in path:
             if not isinstance(found, dict) or key not in found:
-                return expression(variables)
-            found = found[key]
+                return default.value if default is not None and steps == 1 and isinstance(found, dict) else expression(variables)
+            found, steps = found[key], steps - 1
         return found
 
     return value if path else expression
 
 
-def _keys_of(output) -> tuple[str, ...]:
+def _without_default(node):
+    """What `default(constant)` is applied to, and the constant; otherwise the node itself, and None."""
+    from jinja2 import nodes
+
+    is_default = isinstance(node, nodes.Filter) and node.name == "default" and len(node.args) == 1 and not node.kwargs
+    if not is_default or not isinstance(node.args[0], nodes.Const) or node.dyn_args or node.dyn_kwargs:
+        return node, None
+    return node.node, node.args[0]
+
+
+def _keys_of(output, node) -> tuple[str, ...]:
     """The path that an expression is, if it is nothing else and each step is a name."""
     from jinja2 import nodes
 
     steps = [node.arg for node in output.find_all(nodes.Getitem)]
     are_names = all(isinstance(step, nodes.Const) and isinstance(step.value, str) for step in steps)
-    return _path_of(output.nodes[0]) if are_names else ()
+    return _path_of(node) if are_names else ()
 
 
 def _parsed(text: str):
