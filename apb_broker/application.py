@@ -12,7 +12,7 @@ from apb_broker.admin import description as of_admin
 from apb_broker.catalog.config import Config
 from apb_broker.lifecycle.broker import Broker
 from apb_broker.osb import description as of_osb
-from apb_broker.web import authentication, errors, health, metrics, openapi, paths, requestlog, slices, values
+from apb_broker.web import authentication, errors, health, metrics, openapi, paths, rendering, requestlog, slices, values
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -22,7 +22,7 @@ def create(broker: Broker, config: Config) -> Flask:
     app = Flask("apb_broker", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # a method that no route has is a 405 in JSON, this one too
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = rendering.Json(app)
     app.ensure_sync = _as_it_is  # type: ignore[method-assign,assignment]
     parts = {name: replace(broker, catalog=broker.catalog.slice(part.services)) for name, part in config.brokers.items()}
     app.extensions["apb"] = {None: broker, **parts}

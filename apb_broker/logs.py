@@ -41,4 +41,5 @@ _encoder = json.JSONEncoder(ensure_ascii=False, default=repr)  # made once, not 
 
 
 def _as_json(event: structlog.typing.EventDict, **_options: Any) -> str:
-    return _CONTROL.sub(_escaped, _encoder.encode(event))  # of these JSON itself leaves some as they are
+    text = _encoder.encode(event)
+    return text if text.isprintable() else _CONTROL.sub(_escaped, text)  # of these JSON itself leaves some as they are

@@ -162,7 +162,7 @@ def _create(
         service_name=offer.service.name,
         plan_id=request.plan_id,
         plan_name=plan.name,
-        plan_snapshot=plan.snapshot(),
+        plan_snapshot=plan.snapshot_text,
         role=offer.service.role,
         role_version=offer.service.version,
         mode=offer.mode,
@@ -171,8 +171,12 @@ def _create(
         placement=placed.placement,
         ports=placed.ports,
     )
-    instance.connection = service.connection(plan, variables.describe(instance), parameters)
-    instance.dashboard_url = service.dashboard_url(plan, variables.describe(instance), parameters)
+    known = variables.describe(instance)
+    tables.put(
+        instance,
+        connection=service.connection(plan, known, parameters),
+        dashboard_url=service.dashboard_url(plan, known, parameters),
+    )
     unit.seal(instance, parameters=parameters, secrets=service.secrets(plan, parameters, {}))
     rows = [instance, *placement.rows(instance.id, placed)]
     operation = operations.accept(broker, unit, "provision", instance, request.caller, {"parameters": parameters}, rows=rows)

@@ -6,13 +6,14 @@ What the database cannot hold is malformed too (`web.values`). Whatever a model 
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
-from flask import request
+from flask import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from apb_broker.web import values
+from apb_broker.web import current, values
 from apb_broker.web.errors import HttpError
 
+JSON = "application/json"
 CONTEXT_TEXTS = ("platform", "organization_guid", "space_guid", "instance_name", "binding_name")
 STORABLE: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
 SHORT: dict[str, Any] = {**STORABLE, "maxLength": values.MAX_NAME_BYTES}
@@ -112,13 +113,14 @@ Model = TypeVar("Model", bound=Body)
 
 def read(model: type[Model]) -> Model:
     """The request's body as that model. Raises a 400 that names the field, a 415 for an encoding that is not spoken here."""
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    asked = current.asked()
+    encoding = asked.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding: expected none, not {encoding}: send the body as it is")
-    if request.mimetype not in ("", "application/json"):
-        raise HttpError(HTTPStatus.BAD_REQUEST, f"Content-Type: expected application/json, not {request.mimetype}")
+    if asked.content_type != JSON and asked.mimetype not in ("", JSON):
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"Content-Type: expected {JSON}, not {asked.mimetype}")
     try:
-        value = values.parse(_data())
+        value = values.parse(_data(asked))
     except ValueError as error:
         raise HttpError(HTTPStatus.BAD_REQUEST, "the body is not valid JSON") from error
     if not isinstance(value, dict):
@@ -132,15 +134,15 @@ def read(model: type[Model]) -> Model:
     return body
 
 
-def _data() -> bytes:
+def _data(asked: Request) -> bytes:
     try:
-        data = request.get_data()
+        data = asked.get_data()
     except HTTPException:
         raise  # too large, or the platform went away
     except Exception as error:  # what the server calls malformed chunks is its own affair
         raise HttpError(HTTPStatus.BAD_REQUEST, "the body cannot be read to its end") from error
     # Of a body whose length is not told, werkzeug reads as much as is allowed and says nothing of the rest.
-    if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
+    if asked.content_length is None and len(data) >= (asked.max_content_length or len(data) + 1):
         raise RequestEntityTooLarge
     return data
 

@@ -8,7 +8,7 @@ from flask import Flask, Response, g, request
 
 from apb_broker.lifecycle.requests import Caller
 from apb_broker.osb import versions
-from apb_broker.web import requestlog, values
+from apb_broker.web import current, requestlog, values
 from apb_broker.web.current import broker
 from apb_broker.web.errors import HttpError
 
@@ -22,9 +22,10 @@ def register(app: Flask) -> None:
 
     @app.before_request
     def check_version() -> None:
-        if not f"{request.path}/".startswith("/v2/"):
+        asked = current.asked()
+        if not f"{asked.path}/".startswith("/v2/"):
             return
-        version, settings = request.headers.get(VERSION), broker().settings
+        version, settings = asked.headers.get(VERSION), broker().settings
         if not version:
             status = HTTPStatus(settings.missing_version_status)
             raise HttpError(status, f"the header {VERSION} is missing: send one of {', '.join(settings.api_versions)}")
@@ -49,15 +50,15 @@ def version() -> str:
 
 def caller(context: dict[str, Any] | None = None) -> Caller:
     """Who asks. Raises a 400 for an originating identity that is malformed, or of another platform than the context's."""
-    identity = _originating_identity(request.headers.get(IDENTITY))
+    sent, user = current.asked().headers, g.user
+    identity, request_id = _originating_identity(sent.get(IDENTITY)), sent.get(REQUEST_IDENTITY)
     if identity is None:
-        return Caller(g.user, g.user, request_id=request.headers.get(REQUEST_IDENTITY))
+        return Caller(user, user, request_id=request_id)
     platform = (context or {}).get("platform")
     if platform is not None and platform != identity["platform"]:
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{IDENTITY}: its platform is {identity['platform']}, that of context is {platform}")
     value = identity["value"]
-    user = str(value.get("username") or value.get("user_id") or g.user)
-    return Caller(g.user, user, identity, request.headers.get(REQUEST_IDENTITY))
+    return Caller(user, str(value.get("username") or value.get("user_id") or user), identity, request_id)
 
 
 def _originating_identity(header: str | None) -> dict[str, Any] | None:

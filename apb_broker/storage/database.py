@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from apb_broker.storage import errors, insertion, keys, tables
 from apb_broker.storage.drafts import Draft
+from apb_broker.storage.gathering import Gathering
 from apb_broker.storage.sealing import Keyring
 from apb_broker.storage.tables import ACTIVE_STATES, Binding, Instance, Operation, Progress, Reservation, Table
 
@@ -144,12 +145,18 @@ class Database:
     def __init__(self, url: str, keyring: Keyring, *, pool_size: int = 20, pool_wait_seconds: float = 30) -> None:
         # hide_parameters: an error's text must never show the values of a statement.
         self.engine = sqlalchemy.create_engine(
-            driver_url(url), pool_size=pool_size, pool_timeout=pool_wait_seconds, hide_parameters=True, connect_args=patience(url)
+            driver_url(url),
+            pool_size=pool_size,
+            pool_timeout=pool_wait_seconds,
+            pool_use_lifo=True,  # the one that has prepared what is asked for, and has its server's caches warm
+            hide_parameters=True,
+            connect_args=patience(url),
         )
         sqlalchemy.event.listen(self.engine, "connect", _limit_server)
         sqlalchemy.event.listen(self.engine, "checkout", _require_open)
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.keyring = keyring
+        self._drafts = Gathering(self._insert_all, insertion.is_refusal)
         self._sealing: keys.SealingKey | None = None  # the key that sealed last, as far as this process knows
 
     def reading(self) -> AbstractContextManager["Unit"]:
@@ -169,12 +176,17 @@ class Database:
         return None if key is None else Draft(self.keyring, key, self._insert)
 
     def _insert(self, rows: Sequence[Table], notify: str | None, key: keys.SealingKey) -> None:
-        with _told(), closing(self.engine.raw_connection()) as connection:
+        wanted = insertion.of(rows, notify, key.canary)
+        with _told():
             try:
-                insertion.insert_alone(connection, rows, notify, key.canary)
+                self._drafts.write(wanted, wanted.kind)
             except psycopg.errors.SerializationFailure:
                 self._sealing = None
                 raise
+
+    def _insert_all(self, insertions: Sequence[insertion.Insertion]) -> None:
+        with closing(self.engine.raw_connection()) as connection:
+            insertion.insert_alone(connection, insertions)
 
     @contextmanager
     def _unit(self, engine: sqlalchemy.Engine) -> Iterator["Unit"]:

@@ -1,4 +1,5 @@
-"""New rows for which nothing has to be looked up: they are written by one statement, which is a transaction of its own.
+"""New rows for which nothing has to be looked up: they are written by one statement, which is a transaction of its own, alone or together
+with those that other threads have ready at the same time (`storage.gathering`).
 
 That is a round trip instead of four. Whatever was assumed is the database's to refuse: a key that somebody has, or a sealing key
 that seals no more. Then nothing was written (Taken), and who asked has to look (a unit).

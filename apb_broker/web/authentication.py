@@ -3,10 +3,10 @@
 import math
 from http import HTTPStatus
 
-from flask import Flask, g, request
+from flask import Flask, Request, g
 
 from apb_broker.catalog.config import Config, credentials_of
-from apb_broker.web import access, slices
+from apb_broker.web import access, current, slices
 from apb_broker.web.errors import HttpError
 from apb_broker.web.failed_logins import FailedLogins
 from apb_broker.web.logins import Logins, TooMany, Wrong
@@ -25,17 +25,18 @@ def register(app: Flask, config: Config) -> None:
 
     @app.before_request
     def authenticate() -> None:
-        if request.path in access.OPEN_PATHS:
+        asked = current.asked()
+        if asked.path in access.OPEN_PATHS:
             return
-        g.user = _user(logins)
-        refusal = rights[g.user].refusal(request.method, request.path, slices.name())
+        user = g.user = _user(logins, asked)
+        refusal = rights[user].refusal(asked.method, asked.path, slices.name())
         if refusal is not None:
             raise HttpError(HTTPStatus.FORBIDDEN, refusal)
 
 
-def _user(logins: Logins) -> str:
+def _user(logins: Logins, asked: Request) -> str:
     try:
-        return logins.user(_login(), request.remote_addr or "")
+        return logins.user(_login(asked), asked.remote_addr or "")
     except Wrong as error:
         sentence = "user name, password or token is missing or wrong"
         raise HttpError(HTTPStatus.UNAUTHORIZED, sentence, headers={"WWW-Authenticate": CHALLENGES}) from error
@@ -44,10 +45,10 @@ def _user(logins: Logins) -> str:
         raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, f"{error}: try again later", headers=after) from error
 
 
-def _login() -> Login:
+def _login(asked: Request) -> Login:
     """What the request carries. Raises Wrong when that is nothing, or nothing that can be read."""
     try:
-        given = request.authorization
+        given = asked.authorization
     except ValueError as error:  # werkzeug foresees other mistakes in a login than characters beyond ASCII
         raise Wrong from error
     if given is not None and given.type == "basic":

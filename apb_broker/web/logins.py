@@ -62,7 +62,7 @@ class Logins:
     def user(self, login: Login, address: str) -> str:
         """The name of the user who logs in from there. Raises Wrong, TooMany.
 
-        One HMAC for a login that was good before: from where it was, also while others are refused there.
+        One keyed hash for a login that was good before: from where it was, also while others are refused there.
         """
         place = place_of(address)
         known = _by_digest(login)

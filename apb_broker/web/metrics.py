@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, g
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from apb_broker.lifecycle import fleet
 from apb_broker.lifecycle.broker import Broker
+from apb_broker.web import current
 from apb_broker.web.current import broker
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -38,8 +39,9 @@ def register(app: Flask) -> None:
 
     @app.after_request
     def count(response: Response) -> Response:
-        rule = request.url_rule
-        method, route = (NO_ROUTE, NO_ROUTE) if rule is None else (request.method, rule.rule)  # ours alone, never a stranger's
+        asked = current.asked()
+        rule = asked.url_rule
+        method, route = (NO_ROUTE, NO_ROUTE) if rule is None else (asked.method, rule.rule)  # ours alone, never a stranger's
         _series(method, route, response.status_code).observe(time.perf_counter() - g.began)
         return response
 

@@ -6,7 +6,9 @@ What else is logged while a request is served carries its ids too.
 import time
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
+
+from apb_broker.web import current
 
 REQUEST_IDENTITY = "X-Broker-API-Request-Identity"
 LONGEST = 200  # of what strangers choose
@@ -22,14 +24,15 @@ def register(app: Flask) -> None:
     def begin() -> None:
         g.began = time.perf_counter()
         structlog.contextvars.clear_contextvars()
-        identity = request.headers.get(REQUEST_IDENTITY)
-        if request.view_args or identity:
-            known = {**(request.view_args or {}), "request_id": identity}
+        asked = current.asked()
+        identity = asked.headers.get(REQUEST_IDENTITY)
+        if asked.view_args or identity:
+            known = {**(asked.view_args or {}), "request_id": identity}
             structlog.contextvars.bind_contextvars(**{name: _short(value) for name, value in known.items() if value})
 
     @app.after_request
     def tell(response: Response) -> Response:
-        asked = request._get_current_object()  # type: ignore[attr-defined]
+        asked = current.asked()
         route = asked.url_rule.rule if asked.url_rule is not None else None
         if route not in QUIET or response.status_code >= 400:
             log.info(

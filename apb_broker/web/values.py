@@ -6,8 +6,9 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask
 
+from apb_broker.web import current
 from apb_broker.web.errors import HttpError
 
 MAX_NAME_BYTES = 800  # ids and names are keys of indexes, which take up to three of them in 2,700 bytes
@@ -20,22 +21,28 @@ def register(app: Flask) -> None:
 
     @app.before_request
     def check_ids() -> None:
-        for name, value in (request.view_args or {}).items():
+        asked = current.asked()
+        for name, value in (asked.view_args or {}).items():
             require_id(value, name)
-        for name, value in request.args.items(multi=True) if request.query_string else ():
+        for name, value in asked.args.items(multi=True) if asked.query_string else ():
             require_storable(value, name)
 
 
 def parse(text: str | bytes) -> Any:
     """What JSON says. NaN and Infinity are none, though Python reads them. Raises ValueError."""
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _decode(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode  # made once, not for each request
 
 
 def require_short(value: str) -> str:

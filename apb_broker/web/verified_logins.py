@@ -1,11 +1,11 @@
 """Which logins were found good, so that a password is hashed once and not at each request.
 
-Kept are HMACs under a key of this process's own, never a password; and from where each user came, because only there a login that was
-good before is still taken while others are refused (`failed_logins`): taken from anywhere, it could be guessed as fast as one can ask.
+Kept are hashes (BLAKE2b) under a key of this process's own, never a password; and from where each user came, because only there a login
+that was good before is still taken while others are refused (`failed_logins`): taken from anywhere, it could be guessed as fast as one
+can ask.
 """
 
 import hashlib
-import hmac
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class VerifiedLogins:
             self._names = {known: owner for known, owner in self._names.items() if owner != name} | {mark: name}
 
     def name_of(self, login: Login) -> str | None:
-        """Whose it is, if it was found good before. One HMAC, whoever asks."""
+        """Whose it is, if it was found good before. One hash, whoever asks."""
         return self._names.get(self._mark(login))
 
     def came_from(self, name: str, place: str) -> None:
@@ -57,4 +57,4 @@ class VerifiedLogins:
     def _mark(self, login: Login) -> bytes:
         # The name's length keeps "a" with "bc" apart from "ab" with "c"; -1 is a token.
         head = f"{-1 if login.name is None else len(login.name)}:{login.name or ''}"
-        return hmac.digest(self._key, f"{head}{login.secret}".encode(), hashlib.sha256)
+        return hashlib.blake2b(f"{head}{login.secret}".encode(), key=self._key, digest_size=32).digest()

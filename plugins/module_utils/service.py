@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 from secrets import token_urlsafe
 
 from ansible_collections.apb.catalog.plugins.module_utils import service_expressions as expressions
@@ -99,18 +100,12 @@ def bind_parameters(plan: Plan, given: dict) -> dict:
 
 def sensitive(plan: Plan, parameters: dict) -> dict:
     """Only those parameters that must be kept secret."""
-    return {name: value for name, value in parameters.items() if not _is_public(plan, name)}
+    return {name: value for name, value in parameters.items() if name not in plan.public}
 
 
 def redact(plan: Plan, parameters: dict) -> dict:
     """The parameters without those that must be kept secret."""
-    return {name: value for name, value in parameters.items() if _is_public(plan, name)}
-
-
-def _is_public(plan: Plan, name: str) -> bool:
-    """Known, and nowhere sensitive: what the plan does not know might be a secret."""
-    schemas = [found[name] for found in (plan.parameters, plan.bind_parameters) if name in found]
-    return not any(map(checks.is_sensitive, schemas)) if schemas else name in plan.fixed
+    return {name: value for name, value in parameters.items() if name in plan.public}
 
 
 def slug(service_name: str, instance_id: str) -> str:
@@ -149,7 +144,7 @@ def binding_username(instance_id: str, binding_id: str) -> str:
 
 def needs(plan: Plan, parameters: dict) -> dict:
     """What an instance takes of its place: {"memory_gb": 0.5, "ports": ["client"], "copies": 1}. Raises ServiceError."""
-    found = {"memory_gb": 0, "ports": [], "copies": 1, **_rendered(plan, "needs", plan.needs, {"parameters": redact(plan, parameters)})}
+    found = {"memory_gb": 0, "ports": [], "copies": 1, **_rendered(plan, "needs", {"parameters": redact(plan, parameters)})}
     for name, value in found.items():
         if name != "ports" and not (numbers.is_number(value) and value >= 0):
             raise ServiceError(plan.role, f"needs.{name}", f"{value!r} is not a number of at least 0")
@@ -167,7 +162,7 @@ def connection(plan: Plan, instance: dict, parameters: dict) -> dict:
         "instance": {name: value for name, value in instance.items() if name in INSTANCE_FIELDS},
         "parameters": redact(plan, parameters),
     }
-    return {name: value for name, value in _rendered(plan, "connection", plan.connection, variables).items() if value is not None}
+    return {name: value for name, value in _rendered(plan, "connection", variables).items() if value is not None}
 
 
 def dashboard_url(plan: Plan, instance: dict, parameters: dict) -> str | None:
@@ -189,11 +184,23 @@ def check_late(plan: Plan, published: dict) -> None:
             )
 
 
-def _rendered(plan: Plan, field: str, templates: dict, variables: dict) -> dict:
+def _rendered(plan: Plan, field: str, variables: dict) -> dict:
     try:
-        return json.loads(_STRICT.encode(expressions.render(templates, variables)))
+        return _as_json(plan.rendered(field, variables))
     except (expressions.ExpressionError, TypeError, ValueError) as error:
         raise ServiceError(plan.role, field, str(error)) from error
+
+
+def _as_json(value):
+    """A copy of it as JSON has it. What is JSON already is not written and read for that. Raises TypeError, ValueError."""
+    kind = type(value)
+    if kind is dict and all(type(name) is str for name in value):
+        return {name: _as_json(inner) for name, inner in value.items()}
+    if kind is list:
+        return [_as_json(inner) for inner in value]
+    if kind in (str, int, bool, type(None)) or (kind is float and math.isfinite(value)):
+        return value
+    return json.loads(_STRICT.encode(value))
 
 
 def secrets(plan: Plan, parameters: dict, existing: dict | None = None) -> dict:

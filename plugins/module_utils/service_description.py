@@ -65,7 +65,7 @@ class Plan:
 
         It holds all that counts for the instance, and nothing that is there to choose by: metadata, and titles and examples of parameters.
         """
-        return {"apb": 1, **json.loads(self._text)}
+        return json.loads(self.snapshot_text)
 
     @functools.cached_property
     def checks(self) -> Checks:
@@ -78,12 +78,30 @@ class Plan:
         return Checks(self.bind_parameters)
 
     @functools.cached_property
-    def _text(self) -> str:
+    def snapshot_text(self) -> bytes:
+        """The snapshot as JSON text."""
         kept = {name: value for name, value in dataclasses.asdict(self).items() if name != "metadata"}
         kept["maintenance"] = _unexplained(self.maintenance)
         for name in ("parameters", "bind_parameters"):
             kept[name] = {parameter: _unexplained(schema) for parameter, schema in kept[name].items()}
-        return json.dumps(kept)
+        return json.dumps({"apb": 1, **kept}, separators=(",", ":")).encode()
+
+    @functools.cached_property
+    def public(self) -> frozenset:
+        """The parameters that are known and nowhere sensitive: what the plan does not know might be a secret."""
+        schemas = (*self.parameters.items(), *self.bind_parameters.items())
+        known = {*self.fixed, *(name for name, _ in schemas)}
+        return frozenset(known.difference(name for name, schema in schemas if parameters.is_sensitive(schema)))
+
+    def rendered(self, field: str, variables: dict) -> dict:
+        """`needs` or `connection` with all expressions in it replaced. Raises ExpressionError."""
+        if field not in self._compiled:
+            self._compiled[field] = expressions.compiled(getattr(self, field))
+        return self._compiled[field](variables)
+
+    @functools.cached_property
+    def _compiled(self) -> dict:
+        return {}
 
 
 @dataclasses.dataclass(frozen=True)

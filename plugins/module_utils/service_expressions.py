@@ -15,11 +15,18 @@ class ExpressionError(Exception):
 
 def render(value, variables: dict):
     """value with every expression in it replaced, recursively through lists and dictionaries. Raises ExpressionError."""
+    return compiled(value)(variables)
+
+
+def compiled(value):
+    """A function that renders value, from variables; for what is rendered again and again. Raises ExpressionError."""
     if isinstance(value, dict):
-        return {key: render(inner, variables) for key, inner in value.items()}
+        entries = [(key, compiled(inner)) for key, inner in value.items()]
+        return lambda variables: {key: rendered(variables) for key, rendered in entries}
     if isinstance(value, list):
-        return [render(inner, variables) for inner in value]
-    return _render_text(value, variables) if isinstance(value, str) else value
+        items = [compiled(inner) for inner in value]
+        return lambda variables: [rendered(variables) for rendered in items]
+    return _compiled(value) if isinstance(value, str) else lambda _variables: value
 
 
 def paths(value) -> set[tuple[str, ...]]:
@@ -37,18 +44,6 @@ def paths(value) -> set[tuple[str, ...]]:
     return _paths_of(_parsed(value))
 
 
-def _render_text(text: str, variables: dict):
-    import jinja2
-
-    try:
-        result = _compiled(text)(variables)
-        if isinstance(result, jinja2.Undefined):
-            str(result)  # a strict undefined raises with its own explanation
-    except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
-        raise ExpressionError(f"{text!r} cannot be evaluated: {error}") from error
-    return result
-
-
 @functools.lru_cache(maxsize=512)
 def _compiled(text: str):
     """A function from variables to the rendered value."""
@@ -61,33 +56,64 @@ def _compiled(text: str):
         if whole and not isinstance(body[0].nodes[0], nodes.TemplateData):
             inner = text[2:-2].removeprefix("-").removesuffix("-")  # whitespace control
             expression = _environment().compile_expression(inner, undefined_to_none=False)
-            return _looked_up(_keys_of(body[0]), lambda variables: expression(**variables))
-        return _environment().from_string(text).render
+            return _looked_up(body[0], _evaluation(text, lambda variables: expression(**variables)))
+        if all(isinstance(part, nodes.Output) and all(isinstance(one, nodes.TemplateData) for one in part.nodes) for part in body):
+            plain = _environment().from_string(text).render()
+            return lambda _variables: plain
+        return _evaluation(text, _environment().from_string(text).render)
     except jinja2.TemplateError as error:
         raise ExpressionError(f"{text!r} is not a valid expression: {error}") from error
 
 
-def _looked_up(path: tuple[str, ...], expression):
-    """What a path leads to through dictionaries, without Jinja, which takes ten times as long. All else is left to Jinja."""
+def _evaluation(text: str, evaluate):
+    """The same function, with an error that says which text it was."""
+    import jinja2
 
     def value(variables: dict):
-        found = variables
+        try:
+            result = evaluate(variables)
+            if isinstance(result, jinja2.Undefined):
+                str(result)  # a strict undefined raises with its own explanation
+        except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
+            raise ExpressionError(f"{text!r} cannot be evaluated: {error}") from error
+        return result
+
+    return value
+
+
+def _looked_up(output, expression):
+    """What a path leads to through dictionaries, without Jinja, which takes ten times as long. All else is left to Jinja."""
+    node, default = _without_default(output.nodes[0])
+    path = _keys_of(output, node)
+
+    def value(variables: dict):
+        found, steps = variables, len(path)
         for key in path:
             if not isinstance(found, dict) or key not in found:
-                return expression(variables)
-            found = found[key]
+                return default.value if default is not None and steps == 1 and isinstance(found, dict) else expression(variables)
+            found, steps = found[key], steps - 1
         return found
 
     return value if path else expression
 
 
-def _keys_of(output) -> tuple[str, ...]:
+def _without_default(node):
+    """What `default(constant)` is applied to, and the constant; otherwise the node itself, and None."""
+    from jinja2 import nodes
+
+    is_default = isinstance(node, nodes.Filter) and node.name == "default" and len(node.args) == 1 and not node.kwargs
+    if not is_default or not isinstance(node.args[0], nodes.Const) or node.dyn_args or node.dyn_kwargs:
+        return node, None
+    return node.node, node.args[0]
+
+
+def _keys_of(output, node) -> tuple[str, ...]:
     """The path that an expression is, if it is nothing else and each step is a name."""
     from jinja2 import nodes
 
     steps = [node.arg for node in output.find_all(nodes.Getitem)]
     are_names = all(isinstance(step, nodes.Const) and isinstance(step.value, str) for step in steps)
-    return _path_of(output.nodes[0]) if are_names else ()
+    return _path_of(node) if are_names else ()
 
 
 def _parsed(text: str):

@@ -17,7 +17,9 @@ from ansible_collections.apb.catalog.plugins.module_utils.service_errors import 
 
 LARGEST_BYTES = 65536
 DEEPEST = 16
+KNOWN, KNOWN_CHARACTERS = 256, 100  # what fitted before: at most so many, with no text longer than that
 LINE_CHARACTERS = "\n\r\t"
+_SCALARS = (int, float, bool, str, type(None))
 ARTICLES = {"array": "a list", "boolean": "true or false", "integer": "a whole number", "number": "a number", "object": "an object"}
 
 
@@ -29,6 +31,7 @@ class Checks:
         self._schemas, self._fixed = schemas, fixed
         self._required = [name for name, schema in schemas.items() if schema.get("x-required")]
         self._validators: dict = {}
+        self._fitting: dict = {}
 
     def check(self, given, *, fill: bool = True) -> dict:
         """The given parameters with numbers in canonical form and (unless fill is false) defaults added; `given` stays as it is.
@@ -38,6 +41,29 @@ class Checks:
         if not isinstance(given, dict):
             raise ParameterError("", UNSHOWN, "must be an object of names and values")
         _refuse_unknown(self._schemas, given, self._fixed)
+        key = self._key(given, fill=fill)
+        normal = None if key is None else self._fitting.get(key)
+        if normal is None:
+            normal = self._checked(given, fill=fill)
+            if key is not None and all(type(value) in _SCALARS for value in normal.values()):
+                self._remember(key, normal)
+        return dict(normal)
+
+    def _key(self, given: dict, *, fill: bool):
+        """What was given, and nothing else is like it: sizes and modes are asked for again and again. None: it is not to be remembered."""
+        for name, value in given.items():
+            if type(value) not in _SCALARS or is_sensitive(self._schemas[name]):
+                return None
+            if type(value) is str and len(value) > KNOWN_CHARACTERS:
+                return None
+        return (fill, *((name, type(value), value) for name, value in given.items()))
+
+    def _remember(self, key, normal: dict) -> None:
+        if len(self._fitting) >= KNOWN:
+            self._fitting.clear()
+        self._fitting[key] = normal
+
+    def _checked(self, given: dict, *, fill: bool) -> dict:
         for name, value in given.items():
             _refuse_unkeepable(name, value, self._schemas[name], hidden=is_sensitive(self._schemas[name]))
         if len(json.dumps(given).encode()) > LARGEST_BYTES:

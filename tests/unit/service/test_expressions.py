@@ -16,7 +16,17 @@ VARIABLES = {"parameters": {"size": 0.5, "tags": ["a", "b"], "items": None, "1":
         ("{{ parameters.tags[1] }}", "b"),
         ("{{ parameters['1'] }}", "one"),
         ("{{ parameters.size | string }}", "0.5"),
+        ("{{ parameters.size | default(1) }}", 0.5),
+        ("{{ parameters.absent | default(none) }}", None),
+        ("{{ parameters.items | default('x') }}", None),
+        ("{{ absent | default([]) }}", []),
+        ("{{ absent | default(2) }}", 2),
+        ("{{ parameters.items | default('x', true) }}", "x"),
+        ("{{ parameters.absent | default(parameters.size) }}", 0.5),
         ("{{ parameters.size }} GB", "0.5 GB"),
+        ("{# nothing #}no expression{{ '' }}", "no expression"),
+        ("{# nothing #}plain", "plain"),
+        ("", ""),
     ],
 )
 def test_expression_keeps_the_type_of_what_it_reads(text: str, value: object) -> None:
@@ -24,7 +34,10 @@ def test_expression_keeps_the_type_of_what_it_reads(text: str, value: object) ->
     assert expressions.render({"field": [text]}, VARIABLES) == {"field": [value]}
 
 
-@pytest.mark.parametrize("text", ["{{ parameters.absent }}", "{{ absent }}", "{{ parameters[1] }}", "{{ parameters.__class__ }}"])
+@pytest.mark.parametrize(
+    "text",
+    ["{{ parameters.absent }}", "{{ absent }}", "{{ parameters[1] }}", "{{ parameters.__class__ }}", "{{ parameters.a.b | default(1) }}"],
+)
 def test_expression_that_leads_nowhere_is_refused(text: str) -> None:
     """Data has entries and not the methods of dictionaries; a number is not the name of one."""
     with pytest.raises(expressions.ExpressionError, match="cannot be evaluated"):

@@ -98,6 +98,30 @@ def test_create_fills_defaults(plan):
     assert service.create_parameters(plan, {}) == {"memory": 1}
 
 
+def test_what_fitted_before_is_not_taken_for_what_looks_like_it(plan_with):
+    """True is not 1, and "1" is a text: what is remembered is told apart by its kind. Nobody is given what others are given too."""
+    plan = plan_with(number={"type": "number", "minimum": 0, "maximum": 9}, flag={"type": "boolean"}, text={"type": "string"})
+    for _ in range(2):
+        for given in ({"number": 1}, {"flag": True}, {"text": "1"}):
+            made = service.create_parameters(plan, given)
+            assert repr(made) == repr(given)
+            made["more"] = 1
+        for wrong in ({"number": True}, {"flag": 1}, {"text": 1}):
+            with pytest.raises(service.ParameterError):
+                service.create_parameters(plan, wrong)
+
+
+def test_what_fitted_before_is_bounded_and_holds_no_secret(plan_with):
+    """Of a sensitive parameter and of long texts nothing is kept, of all others no more than so many."""
+    plan = plan_with(number={"type": "integer", "minimum": 0}, text={"type": "string"}, password={"type": "string", "x-sensitive": True})
+    service.create_parameters(plan, {"number": 1, "password": "hush"})
+    service.create_parameters(plan, {"text": "long" * 100})
+    assert plan.checks._fitting == {}
+    for number in range(1000):
+        assert service.create_parameters(plan, {"number": number}) == {"number": number}
+    assert 0 < len(plan.checks._fitting) <= 256
+
+
 @pytest.mark.parametrize("password", ["hush", "x" * 129, "ümlaut-in-it", "hush-hush\n", 12345678, ["hush-hush"], {"hush": "hush"}, None])
 def test_sensitive_value_is_never_in_a_message(plan, password):
     """Whatever is wrong with a sensitive parameter, neither the text nor the error's attributes hold the value."""

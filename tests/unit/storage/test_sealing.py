@@ -32,6 +32,17 @@ def test_sealed_value_opens_in_its_place_only() -> None:
         ring.open(token, "instances/i2/secrets")
 
 
+def test_sealed_value_is_any_value_of_json() -> None:
+    """Roles publish what they like: halves of characters, numbers that are none, what is nested deeper than anybody looks."""
+    ring, deep = Keyring({"k1": os.urandom(32)}), list[object]()
+    for _ in range(300):
+        deep = [deep]
+    for value in ("\ud800", {"\udfff": [1e22, -0.0, 10**40, None, True, "é\u2028\0"]}, float("inf"), deep):
+        assert repr(ring.open(ring.seal(value, "p", "k1"), "p")) == repr(value)
+    with pytest.raises(TypeError):
+        ring.seal(object(), "p", "k1")
+
+
 def test_each_key_of_the_file_opens_what_it_sealed(tmp_path: Path) -> None:
     """The value's label says which; without that key the error names it."""
     first, second = f"k1 {key()}", f"k2 {key()}"

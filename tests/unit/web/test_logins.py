@@ -92,7 +92,7 @@ def test_known_and_unknown_names_cost_the_same(site):
 
 
 def test_good_password_is_checked_once(site):
-    """From then on an HMAC recognises it; a wrong one is checked each time."""
+    """From then on a keyed hash recognises it; a wrong one is checked each time."""
     assert [site.outcome("hasher", "of hasher") for _ in range(5)] == ["hasher"] * 5
     assert len(site.checked) == 1
     assert [site.outcome("hasher", "wrong") for _ in range(2)] == [401, 401]
