@@ -11,7 +11,7 @@ RUN := .venv/bin/
 PROGRAMS := $(CURDIR)/.venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites fuzz bench test-faults test-cold test-long test-cluster cluster-up cluster-down test-prepare clean
+.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites fuzz bench test-faults test-cold test-long test-cluster cluster-up cluster-down test-node image image-context test-prepare clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,16 +69,29 @@ bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throug
 	$(RUN)python -m bench.$(or $(b),osb) --json build/bench/$(or $(b),osb).json
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
-	$(RUN)pytest -q -m "not cluster" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
+	$(RUN)pytest -q -m "not cluster and not node" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
+
+test-node: venv  ## the tests on a node, whose pods run (needs root, go, and Debian packages that it names)
+	$(RUN)pytest -q -m node tests/cluster/node
 
 test-cluster: venv  ## the tests on a real Kubernetes API, which is built once (needs go), or is KUBECONFIG's or KUBEBUILDER_ASSETS'
 	$(RUN)pytest -q -m "cluster and not long" tests/cluster
 
-cluster-up: venv  ## such an API to try things on; says how to use it
-	@$(RUN)python -m tests.cluster up
+cluster-up: venv  ## such an API to try things on; says how to use it; node=1: with a node, whose pods run
+	@$(RUN)python -m tests.cluster up $(if $(node),--node)
 
 cluster-down: venv  ## its end
 	@$(RUN)python -m tests.cluster down
+
+# Options of the builder's, its own or another image to build on, another name: options=..., base=IMAGE, tag=NAME.
+image: image-context  ## an image of apb for pods, by buildah, or b=docker, b=podman
+	$(or $(b),buildah) build --file deploy/Containerfile $(if $(base),--build-arg BASE=$(base)) $(options) \
+	  --tag $(or $(tag),apb:$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)) build/image
+
+image-context: venv
+	@rm -rf build/image && mkdir -p build/image
+	$(UV) build --quiet --wheel --python "$(PYTHON)" --out-dir build/image
+	$(UV) export --quiet --locked --no-dev --no-emit-project --output-file build/image/requirements.txt
 
 fuzz: venv  ## requests of all kinds to the broker: 20,000, or n=100000; s=SEED for others (tests send 2,000)
 	APB_FUZZ_REQUESTS=$(or $(n),20000) $(if $(s),APB_FUZZ_SEED=$(s)) $(RUN)pytest -q tests/fuzz --numprocesses 2 --dist loadfile

@@ -1,0 +1,201 @@
+"""A control plane and its node: a cluster whose pods run, in namespaces of this machine's kernel that are its own.
+
+One process is the node's first, in namespaces of processes, mounts and network; what it starts, mounts and sets up there ends with it.
+Outside of it are one network device, one control group and one directory, which its end takes away.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kubernetes import client, config
+
+from tests import certificates
+from tests.cluster import control_plane
+from tests.cluster.control_plane import ControlPlane, Failed, Setting
+from tests.cluster.node import archive, configuration, network, programs
+from tests.cluster.node.configuration import NAME
+
+ROOT = Path(__file__).parents[3]
+START_SECONDS, STOP_SECONDS = 90, 30
+PAUSE_SECONDS = 0.05
+NAMESPACES = ("--mount", "--propagation", "private", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
+GROUPS = Path("/sys/fs/cgroup")
+COVERED = Path("/var/lib")
+
+
+class Cluster:
+    """One that runs, or will. `kubeconfig` is its administrator's; `machine` is this machine's address, as pods know it."""
+
+    machine = network.MACHINE
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self._node = directory, directory / "node"
+        self._client_certificate, self._client_key = self._node / "api-server.crt", self._node / "api-server.key"
+        self.plane = ControlPlane(directory / "plane", self._setting())
+        self.kubeconfig = self.plane.kubeconfig
+        self._outer: subprocess.Popen[str] | None = None
+
+    def _setting(self) -> Setting:
+        return Setting(
+            address=network.MACHINE,
+            authorization="Node,RBAC",
+            users=configuration.USERS,
+            of_api=(
+                "--enable-admission-plugins=NodeRestriction",
+                "--kubelet-preferred-address-types=InternalIP",
+                f"--kubelet-client-certificate={self._client_certificate}",
+                f"--kubelet-client-key={self._client_key}",
+            ),
+            # Pods know the API server by it.
+            of_controllers=(f"--root-ca-file={self.directory / 'plane' / 'certificates' / 'apiserver.crt'}",),
+        )
+
+    def start(self) -> None:
+        """Until the node is ready for pods. Raises programs.Missing, Failed; leaves nothing then."""
+        found, of_plane = programs.find(), control_plane.programs.find()
+        if control_plane.CONTROLLERS not in of_plane:
+            raise programs.Missing("KUBEBUILDER_ASSETS has no kube-controller-manager: no pod is made without one")
+        if network.is_there():
+            raise Failed(f"this machine has a node already ({network.DEVICE}): `make cluster-down` ends that of `make cluster-up`")
+        if self.directory.resolve().is_relative_to(COVERED):
+            raise Failed(f"{self.directory}: a node cannot live below {COVERED}, of which it sees a copy of its own")
+        try:
+            self._start(found, of_plane)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, found: dict[str, Path], of_plane: dict[str, Path]) -> None:
+        self._node.mkdir(mode=0o700, parents=True)
+        certificates.write(self._node, "api-server")
+        network.connect(self._separate())
+        self.plane.start(of_plane)
+        for user, _ in configuration.USERS:
+            self.plane.write_kubeconfig(configuration.kubeconfig(self._node, user), user)
+        configuration.write(self._node, found, self._client_certificate)
+        assert self._outer is not None and self._outer.stdin is not None
+        with self._outer.stdin as line:
+            line.write("begin\n")
+        self._wait(configuration.socket(self._node).exists, "containerd")
+        self.load(archive.write(self._node / "pause.tar", configuration.PAUSE, found["pause"]))
+        core = client.CoreV1Api(config.new_client_from_config(str(self.kubeconfig)))
+        self._wait(lambda: _is_ready(core), "the node")
+
+    def _separate(self) -> int:
+        """The first process of the node, in namespaces of its own; its number."""
+        command = ["unshare", *NAMESPACES, "--", sys.executable, "-m", "tests.cluster.node.inside", str(self._node)]
+        with (self._node / "node.log").open("ab") as log:
+            self._outer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT, text=True)
+        self._wait(lambda: _children(self._outer.pid), "the node's first process")
+        [pid] = _children(self._outer.pid)
+        (self.directory / "node.json").write_text(json.dumps(pid))
+        return pid
+
+    def load(self, image: Path) -> None:
+        """An image, from an archive as `docker save` or an OCI layout has it. Its name is in there."""
+        command = ["ctr", "--address", str(configuration.socket(self._node)), "--namespace", "k8s.io", "images", "import", str(image)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failed(f"{image} cannot be imported: {done.stdout}{done.stderr}")
+
+    def _wait(self, condition: Callable[[], object], what: str) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not condition():
+            assert self._outer is not None
+            if self._outer.poll() is not None:
+                raise Failed(f"the node ended: {self._last_words()}")
+            if time.monotonic() > end:
+                raise Failed(f"{what} was not there within {START_SECONDS} s: {self._last_words()}")
+            time.sleep(PAUSE_SECONDS)
+
+    def _last_words(self) -> str:
+        """Of the node's parts, each."""
+        logs = sorted(self._node.glob("*.log"))
+        return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-1000:]}" for log in logs)
+
+    def stop(self) -> None:
+        """Ends everything, and leaves nothing."""
+        _end_node(self.directory)
+        if self._outer is not None:
+            self._outer.wait(STOP_SECONDS)
+        self.plane.stop()
+        _clear(self.directory)
+
+
+def stop_kept(directory: Path) -> bool:
+    """Ends what another process has started there; whether there was anything."""
+    if not directory.exists():
+        return False
+    _end_node(directory)
+    control_plane.stop_kept(directory / "plane")
+    _clear(directory)
+    return True
+
+
+def _children(pid: int) -> list[int]:
+    """What `unshare` has started once its namespaces are there."""
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _is_ready(core: client.CoreV1Api) -> bool:
+    conditions = [each for node in core.list_node().items for each in node.status.conditions or []]
+    return any(each.type == "Ready" and each.status == "True" for each in conditions)
+
+
+def _end_node(directory: Path) -> None:
+    """SIGKILL to its first process; the kernel ends the others, and the number is not free before they have gone."""
+    file = directory / "node.json"
+    if not file.exists():
+        return
+    pid = json.loads(file.read_text())
+    end = time.monotonic() + STOP_SECONDS
+    while _is_ours(pid, directory) and time.monotonic() < end:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _is_ours(pid: int, directory: Path) -> bool:
+    try:
+        return str(directory / "node").encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _clear(directory: Path) -> None:
+    """What is left when no process is: the device goes by itself, groups and files do not."""
+    end = time.monotonic() + STOP_SECONDS
+    while (network.is_there() or _groups()) and time.monotonic() < end:
+        for group in _groups():
+            with contextlib.suppress(OSError):
+                group.rmdir()
+        time.sleep(PAUSE_SECONDS)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _groups() -> list[Path]:
+    """The node's control groups, inner ones first; one tree, or one for each kind of limit."""
+    trees = [tree for tree in (GROUPS / NAME, *GROUPS.glob(f"*/{NAME}")) if tree.is_dir()]
+    return [Path(place) for tree in trees for place, _, _ in os.walk(tree, topdown=False)]
+
+
+@contextlib.contextmanager
+def running(directory: Path) -> Iterator[Cluster]:
+    """One for as long as it is needed. Raises programs.Missing, Failed."""
+    made = Cluster(directory)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()

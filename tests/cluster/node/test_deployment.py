@@ -1,0 +1,170 @@
+"""apb's controller as pods, by the files of `deploy/` and the image of `make image`: installed, at work, killed, drained."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes import client, config
+
+from apb_controller.rules.answers import Call
+from tests.brokers import scripted
+from tests.cluster import offers
+from tests.cluster.catalog import Catalog
+from tests.cluster.node import apb_image, cluster, programs
+from tests.e2e.machine import wait
+
+pytestmark = pytest.mark.node
+ROOT = Path(__file__).parents[3]
+NAMESPACE = "apb"
+NAME = "apb-controller"
+SECONDS = 120
+LEASE_SECONDS = 15
+BINDING, INSTANCE = "ServiceBinding", "ServiceInstance"
+
+
+class Installed:
+    """The controller in a cluster."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        api = config.new_client_from_config(str(kubeconfig))
+        self.apps, self.core, self.leases = client.AppsV1Api(api), client.CoreV1Api(api), client.CoordinationV1Api(api)
+        self._kubeconfig = kubeconfig
+
+    def kubectl(self, *words: str) -> str:
+        """What it prints."""
+        done = subprocess.run(["kubectl", "--kubeconfig", str(self._kubeconfig), *words], capture_output=True, text=True)
+        assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}\n{self.told()}"
+        return done.stdout + done.stderr
+
+    def pods(self) -> set[str]:
+        """Names of those that are ready."""
+        return {pod.metadata.name for pod in self._all() if any(each.ready for each in pod.status.container_statuses or [])}
+
+    def _all(self) -> list[client.V1Pod]:
+        return self.core.list_namespaced_pod(NAMESPACE).items
+
+    def leader(self) -> str:
+        """The name of the pod that holds the Lease, or an empty one."""
+        with contextlib.suppress(client.ApiException):
+            return (self.leases.read_namespaced_lease(NAME, NAMESPACE).spec.holder_identity or "").rpartition("_")[0]
+        return ""
+
+    def process_of(self, pod: str) -> int:
+        """The number of its program, as this machine counts."""
+        [uid] = [each.metadata.uid for each in self._all() if each.metadata.name == pod]
+        return next(
+            int(place.name)
+            for place in Path("/proc").iterdir()
+            if place.name.isdigit() and is_of(place, uid) and b"controller" in (place / "cmdline").read_bytes().split(b"\0")
+        )
+
+    def told(self) -> str:
+        """What the cluster says of its pods."""
+        return str([(pod.metadata.name, pod.status.to_dict().get("container_statuses")) for pod in self._all()])
+
+
+def is_of(place: Path, uid: str) -> bool:
+    """Whether a process sees the volumes of that pod."""
+    try:
+        return f"/pods/{uid}/" in (place / "mountinfo").read_text()
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def installed(node: cluster.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """As docs/controller.md says it: kubectl apply -k of a folder that names the image."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("there is no kubectl")
+    try:
+        node.load(apb_image.found_or_made())
+    except programs.Missing as error:
+        pytest.skip(str(error))
+    made, folder = Installed(node.kubeconfig), tmp_path_factory.mktemp("own")
+    name, _, tag = apb_image.NAME.rpartition(":")
+    image = f"images:\n  - {{name: apb, newName: {name}, newTag: {tag}}}\n"
+    (folder / "kustomization.yaml").write_text(f"resources: [{os.path.relpath(ROOT / 'deploy', folder.resolve())}]\n{image}")
+    said = made.kubectl("apply", "-k", str(folder))
+    assert "Warning" not in said, said
+    wait(lambda: len(made.pods()) == 2 and made.leader(), SECONDS, "two controllers, of which one leads")
+    return made
+
+
+@pytest.fixture
+def space(installed: Installed, kubeconfig: Path) -> Iterator[Catalog]:
+    """A namespace of the test's own."""
+    made = Catalog(kubeconfig, f"test-{time.time_ns()}")
+    made.core.create_namespace({"metadata": {"name": made.namespace}})
+    yield made
+    made.core.delete_namespace(made.namespace)
+
+
+@pytest.fixture
+def broker(node: cluster.Cluster) -> Iterator[scripted.Broker]:
+    """On this machine, where pods reach it."""
+    with contextlib.closing(scripted.Broker(address=node.machine)) as made:
+        yield made
+        made.assert_clean()
+
+
+@pytest.fixture
+def cordoned(installed: Installed) -> Iterator[Callable[[], None]]:
+    """Lets no new pod run until the test ends, and then until there are two again."""
+    [node] = [each.metadata.name for each in installed.core.list_node().items]
+    yield lambda: installed.core.patch_node(node, {"spec": {"unschedulable": True}})
+    installed.core.patch_node(node, {"spec": {"unschedulable": None}})
+    wait(lambda: len(installed.pods()) == 2, SECONDS, "two controllers")
+
+
+def test_controller_in_a_pod_makes_an_instance_and_a_secret(installed: Installed, space: Catalog, broker: scripted.Broker) -> None:
+    """By the rights of its own account; one provision, one bind, and everything back at the end."""
+    with offers.registered(space, broker):
+        offers.instance(space)
+        space.wait_ready(INSTANCE, "one")
+        offers.binding(space)
+        space.wait_ready(BINDING, "one")
+        assert space.credentials("one")
+        assert broker.ledger.creations == 1
+    assert installed.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{installed.leader()}:8790/proxy/readyz") == "ok\n"
+
+
+def test_killed_pod_is_followed_by_the_other(
+    installed: Installed, cordoned: Callable[[], None], space: Catalog, broker: scripted.Broker
+) -> None:
+    """After the lease, in the midst of a call, which is repeated: the broker has one instance."""
+    first = installed.leader()
+    [second] = installed.pods() - {first}
+    cordoned()
+    with offers.registered(space, broker):
+        call = scripted.Held()
+        broker.script(Call.PROVISION, call)
+        offers.instance(space)
+        assert call.arrived.wait(SECONDS)
+        process = installed.process_of(first)
+        installed.core.delete_namespaced_pod(first, NAMESPACE, grace_period_seconds=0)
+        os.kill(process, signal.SIGKILL)
+        wait(lambda: installed.leader() == second, 3 * LEASE_SECONDS, "the other leader")
+        call.release()
+        space.wait_ready(INSTANCE, "one")
+        assert len(broker.ledger.instances) == 1 == broker.ledger.creations
+
+
+def test_deleted_pod_hands_over(installed: Installed, cordoned: Callable[[], None], space: Catalog, broker: scripted.Broker) -> None:
+    """As when a node is drained: well before the lease would have ended."""
+    wait(installed.leader, SECONDS, "a leader")
+    first = installed.leader()
+    [second] = installed.pods() - {first}
+    cordoned()
+    began = time.monotonic()
+    installed.core.delete_namespaced_pod(first, NAMESPACE)
+    wait(lambda: installed.leader() == second, LEASE_SECONDS, "the other leader")
+    assert time.monotonic() - began < LEASE_SECONDS * 2 / 3
+    with offers.registered(space, broker):
+        offers.instance(space)
+        space.wait_ready(INSTANCE, "one")
