@@ -15,27 +15,32 @@ from tests.cluster.controllers import Controller
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def kubernetes() -> dict[str, Path]:
+    """The programs of a control plane. Who needs them is skipped where there are none, or fails where they are required."""
+    try:
+        return programs.find()
+    except programs.Missing as error:
+        if programs.are_required():
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The administrator's, of a real API: the given cluster's (KUBECONFIG), or that of a control plane for these tests alone."""
     given = os.environ.get("KUBECONFIG")
     if given:
         yield Path(given)
         return
-    try:
-        with control_plane.running(tmp_path_factory.mktemp("cluster") / "plane") as plane:
-            yield plane.kubeconfig
-    except programs.Missing as error:
-        pytest.skip(str(error))
+    with control_plane.running(tmp_path_factory.mktemp("cluster") / "plane", request.getfixturevalue("kubernetes")) as plane:
+        yield plane.kubeconfig
 
 
 @pytest.fixture
-def own_plane(tmp_path: Path) -> Iterator[control_plane.ControlPlane]:
+def own_plane(kubernetes: dict[str, Path], tmp_path: Path) -> Iterator[control_plane.ControlPlane]:
     """A control plane that a test may break."""
-    try:
-        with control_plane.running(tmp_path / "plane") as plane:
-            yield plane
-    except programs.Missing as error:
-        pytest.skip(str(error))
+    with control_plane.running(tmp_path / "plane", kubernetes) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")

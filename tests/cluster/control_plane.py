@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests import ports
-from tests.cluster import programs
 
 START_SECONDS, STOP_SECONDS = 60, 20
 PAUSE_SECONDS = 0.05
@@ -257,10 +256,10 @@ def _trusting(certificate: Path) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[ControlPlane]:
-    """One for as long as it is needed. Raises programs.Missing, Failed."""
+def running(directory: Path, found: Mapping[str, Path]) -> Iterator[ControlPlane]:
+    """One of these programs, for as long as it is needed. Raises Failed."""
     made = ControlPlane(directory)
-    made.start(programs.find())
+    made.start(found)
     try:
         yield made
     finally:

@@ -14,7 +14,7 @@ from tests.cluster.node import programs
 from tests.cluster.node.programs import Missing
 
 ROOT = Path(__file__).parents[3]
-NAME = "localhost/apb:test"
+NAME = "registry.example/apb:0.1.0"  # as docs/controller.md calls it; nothing is pushed or pulled
 DEBIAN = "bookworm"
 BASE = f"localhost/apb-base:{DEBIAN}"
 PACKAGES = {"debootstrap": "debootstrap", "buildah": "buildah", "make": "make"}

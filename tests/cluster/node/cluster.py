@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from kubernetes import client, config
@@ -58,26 +58,23 @@ class Cluster:
             of_controllers=(f"--root-ca-file={self.directory / 'plane' / 'certificates' / 'apiserver.crt'}",),
         )
 
-    def start(self) -> None:
-        """Until the node is ready for pods. Raises programs.Missing, Failed; leaves nothing then."""
-        found, of_plane = programs.find(), control_plane.programs.find()
-        if control_plane.CONTROLLERS not in of_plane:
-            raise programs.Missing("KUBEBUILDER_ASSETS has no kube-controller-manager: no pod is made without one")
+    def start(self, found: Mapping[str, Path]) -> None:
+        """With these programs, until the node is ready for pods. Raises Failed; leaves nothing then."""
         if network.is_there():
             raise Failed(f"this machine has a node already ({network.DEVICE}): `make cluster-down` ends that of `make cluster-up`")
         if self.directory.resolve().is_relative_to(COVERED):
             raise Failed(f"{self.directory}: a node cannot live below {COVERED}, of which it sees a copy of its own")
         try:
-            self._start(found, of_plane)
+            self._start(found)
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, found: dict[str, Path], of_plane: dict[str, Path]) -> None:
+    def _start(self, found: Mapping[str, Path]) -> None:
         self._node.mkdir(mode=0o700, parents=True)
         certificates.write(self._node, "api-server")
         network.connect(self._separate())
-        self.plane.start(of_plane)
+        self.plane.start(found)
         for user, _ in configuration.USERS:
             self.plane.write_kubeconfig(configuration.kubeconfig(self._node, user), user)
         configuration.write(self._node, found, self._client_certificate)
@@ -85,7 +82,7 @@ class Cluster:
         with self._outer.stdin as line:
             line.write("begin\n")
         self._wait(configuration.socket(self._node).exists, "containerd")
-        self.load(archive.write(self._node / "pause.tar", configuration.PAUSE, found["pause"]))
+        self.load(archive.write(self._node / "pause.tar", configuration.PAUSE, programs.of_image("pause")))
         core = client.CoreV1Api(config.new_client_from_config(str(self.kubeconfig)))
         self._wait(lambda: _is_ready(core), "the node")
 
@@ -191,10 +188,10 @@ def _groups() -> list[Path]:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[Cluster]:
-    """One for as long as it is needed. Raises programs.Missing, Failed."""
+def running(directory: Path, found: Mapping[str, Path]) -> Iterator[Cluster]:
+    """One of these programs, for as long as it is needed. Raises Failed."""
     made = Cluster(directory)
-    made.start()
+    made.start(found)
     try:
         yield made
     finally:

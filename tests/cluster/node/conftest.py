@@ -10,14 +10,20 @@ from tests.cluster.node import archive, cluster, programs
 ECHO = "localhost/apb-echo:1"
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Cluster]:
-    """The cluster."""
+@pytest.fixture(scope="session")
+def of_node() -> dict[str, Path]:
+    """Its programs."""
     try:
-        with cluster.running(tmp_path_factory.mktemp("cluster") / "noded") as made:
-            yield made
+        return programs.find()
     except programs.Missing as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def node(of_node: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Cluster]:
+    """The cluster."""
+    with cluster.running(tmp_path_factory.mktemp("cluster") / "noded", of_node) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -29,5 +35,5 @@ def kubeconfig(node: cluster.Cluster) -> Path:
 @pytest.fixture(scope="module")
 def echo(node: cluster.Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of an image whose program says its arguments, or serves the name of its pod on port 8080."""
-    node.load(archive.write(tmp_path_factory.mktemp("echo") / "echo.tar", ECHO, programs.find()["echo"]))
+    node.load(archive.write(tmp_path_factory.mktemp("echo") / "echo.tar", ECHO, programs.of_image("echo")))
     return ECHO

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from kubernetes import client, config
 
 from apb_controller.rules.answers import Call
-from tests.brokers import scripted
+from tests.brokers import ledger, scripted
 from tests.cluster import offers
 from tests.cluster.catalog import Catalog
 from tests.cluster.node import apb_image, cluster, programs
@@ -22,7 +23,7 @@ from tests.e2e.machine import wait
 pytestmark = pytest.mark.node
 ROOT = Path(__file__).parents[3]
 NAMESPACE = "apb"
-NAME = "apb-controller"
+LEASE = "apb-controller"
 SECONDS = 120
 LEASE_SECONDS = 15
 BINDING, INSTANCE = "ServiceBinding", "ServiceInstance"
@@ -31,15 +32,17 @@ BINDING, INSTANCE = "ServiceBinding", "ServiceInstance"
 class Installed:
     """The controller in a cluster."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, kubectl: Path, folder: Path) -> None:
         api = config.new_client_from_config(str(kubeconfig))
-        self.apps, self.core, self.leases = client.AppsV1Api(api), client.CoreV1Api(api), client.CoordinationV1Api(api)
-        self._kubeconfig = kubeconfig
+        self.core, self._leases = client.CoreV1Api(api), client.CoordinationV1Api(api)
+        self.folder = folder
+        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": f"{kubectl.parent}:{os.environ['PATH']}"}
 
-    def kubectl(self, *words: str) -> str:
-        """What it prints."""
-        done = subprocess.run(["kubectl", "--kubeconfig", str(self._kubeconfig), *words], capture_output=True, text=True)
-        assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}\n{self.told()}"
+    def type(self, lines: str) -> str:
+        """What a shell prints that is given these lines beside `deploy`; each has to end well."""
+        command = ["bash", "-e", "-o", "pipefail", "-c", lines]
+        done = subprocess.run(command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=2 * SECONDS)
+        assert done.returncode == 0, f"{lines}: {done.stdout}{done.stderr}\n{self.told()}"
         return done.stdout + done.stderr
 
     def pods(self) -> set[str]:
@@ -52,7 +55,7 @@ class Installed:
     def leader(self) -> str:
         """The name of the pod that holds the Lease, or an empty one."""
         with contextlib.suppress(client.ApiException):
-            return (self.leases.read_namespaced_lease(NAME, NAMESPACE).spec.holder_identity or "").rpartition("_")[0]
+            return (self._leases.read_namespaced_lease(LEASE, NAMESPACE).spec.holder_identity or "").rpartition("_")[0]
         return ""
 
     def process_of(self, pod: str) -> int:
@@ -69,6 +72,13 @@ class Installed:
         return str([(pod.metadata.name, pod.status.to_dict().get("container_statuses")) for pod in self._all()])
 
 
+def page(word: str) -> str:
+    """The block of docs/controller.md, "Installing it", that has this word."""
+    section = (ROOT / "docs/controller.md").read_text().partition("\n## Installing it\n")[2].partition("\n## ")[0]
+    [found] = [block for block in re.findall(r"```bash\n(.*?)```", section, re.DOTALL) if word in block]
+    return found
+
+
 def is_of(place: Path, uid: str) -> bool:
     """Whether a process sees the volumes of that pod."""
     try:
@@ -78,19 +88,16 @@ def is_of(place: Path, uid: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def installed(node: cluster.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """As docs/controller.md says it: kubectl apply -k of a folder that names the image."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("there is no kubectl")
+def installed(node: cluster.Cluster, of_node: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """As the page says it."""
     try:
         node.load(apb_image.found_or_made())
     except programs.Missing as error:
         pytest.skip(str(error))
-    made, folder = Installed(node.kubeconfig), tmp_path_factory.mktemp("own")
-    name, _, tag = apb_image.NAME.rpartition(":")
-    image = f"images:\n  - {{name: apb, newName: {name}, newTag: {tag}}}\n"
-    (folder / "kustomization.yaml").write_text(f"resources: [{os.path.relpath(ROOT / 'deploy', folder.resolve())}]\n{image}")
-    said = made.kubectl("apply", "-k", str(folder))
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "deploy", folder / "deploy")
+    made = Installed(node.kubeconfig, of_node["kubectl"], folder)
+    said = made.type(page("apply -k"))
     assert "Warning" not in said, said
     wait(lambda: len(made.pods()) == 2 and made.leader(), SECONDS, "two controllers, of which one leads")
     return made
@@ -131,7 +138,6 @@ def test_controller_in_a_pod_makes_an_instance_and_a_secret(installed: Installed
         space.wait_ready(BINDING, "one")
         assert space.credentials("one")
         assert broker.ledger.creations == 1
-    assert installed.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{installed.leader()}:8790/proxy/readyz") == "ok\n"
 
 
 def test_killed_pod_is_followed_by_the_other(
@@ -168,3 +174,18 @@ def test_deleted_pod_hands_over(installed: Installed, cordoned: Callable[[], Non
     with offers.registered(space, broker):
         offers.instance(space)
         space.wait_ready(INSTANCE, "one")
+
+
+def test_page_leads_from_a_broker_to_a_secret_and_away(installed: Installed, node: cluster.Cluster) -> None:
+    """Its lines as they stand there, with another address; at the end neither kinds nor pods are left."""
+    plan = {"id": "of-redis", "name": "redis-standard", "description": "One."}
+    offered = {"services": [{"id": "redis", "name": "redis", "description": "A cache.", "bindable": True, "plans": [plan]}]}
+    (installed.folder / "password").write_text("of the broker")
+    with scripted.running(ledger.Ledger(offered), address=node.machine, auth=("kubernetes", "of the broker")) as broker:
+        wait(lambda: len(installed.pods()) == 2, SECONDS, "two controllers")
+        said = installed.type(page("kind: ServiceBinding").replace("https://apb.example", broker.url))
+        assert re.search(r"^shop +Opaque ", said, re.MULTILINE), said
+        installed.type(page("delete -k"))
+        broker.assert_clean()
+    assert installed.type("kubectl get crds --ignore-not-found -o name") == ""
+    assert NAMESPACE not in {each.metadata.name for each in installed.core.list_namespace().items}

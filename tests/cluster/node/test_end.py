@@ -49,22 +49,19 @@ def processes_of(directory: Path) -> list[str]:
     return found
 
 
-def test_cluster_down_leaves_nothing_of_cluster_up(tmp_path: Path) -> None:
+def test_cluster_down_leaves_nothing_of_cluster_up(of_node: dict[str, Path], tmp_path: Path) -> None:
     """Pods that run when it ends included; and what it did while it was there was not done to the whole machine."""
-    try:
-        programs.find()
-    except programs.Missing as error:
-        pytest.skip(str(error))
     before = listing()
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     run = lambda *words: subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True)  # noqa: E731
     try:
         begun = run("up", "--node")
         assert begun.returncode == 0, begun.stderr
-        kubeconfig = begun.stdout.strip().removeprefix("export KUBECONFIG=")
+        kubeconfig = begun.stdout.splitlines()[0].removeprefix("export KUBECONFIG=")
+        assert f"export PATH={of_node['kubectl'].parent}:$PATH" in begun.stdout
         again = run("up", "--node")
         assert (again.returncode, again.stderr.split(",")[0]) == (1, f"there is one already: export KUBECONFIG={kubeconfig}")
-        assert run("load", str(archive.write(tmp_path / "echo.tar", ECHO, programs.find()["echo"]))).returncode == 0
+        assert run("load", str(archive.write(tmp_path / "echo.tar", ECHO, programs.of_image("echo")))).returncode == 0
         run_a_pod(client.CoreV1Api(config.new_client_from_config(kubeconfig)))
         during = listing()
         assert processes_of(tmp_path)

@@ -68,10 +68,10 @@ def test_node_says_its_version(api: client.ApiClient) -> None:
     assert (node.metadata.name, node.status.node_info.kubelet_version) == (configuration.NAME, of_plane.version())
 
 
-def test_second_node_is_refused(node: cluster.Cluster, tmp_path: Path) -> None:
+def test_second_node_is_refused(node: cluster.Cluster, of_node: dict[str, Path], tmp_path: Path) -> None:
     """A machine has one; nothing of the first is touched."""
     with pytest.raises(cluster.Failed, match=r"has a node already .*make cluster-down"):
-        cluster.Cluster(tmp_path / "other").start()
+        cluster.Cluster(tmp_path / "other").start(of_node)
     assert node.plane.pids and not (tmp_path / "other").exists()
 
 
