@@ -45,6 +45,12 @@ class Installed:
         assert done.returncode == 0, f"{lines}: {done.stdout}{done.stderr}\n{self.told()}"
         return done.stdout + done.stderr
 
+    def try_to_type(self, line: str) -> str:
+        """What it prints, or nothing where it does not end well."""
+        with contextlib.suppress(AssertionError):
+            return self.type(line)
+        return ""
+
     def pods(self) -> set[str]:
         """Names of those that are ready."""
         return {pod.metadata.name for pod in self._all() if any(each.ready for each in pod.status.container_statuses or [])}
@@ -174,6 +180,23 @@ def test_deleted_pod_hands_over(installed: Installed, cordoned: Callable[[], Non
     with offers.registered(space, broker):
         offers.instance(space)
         space.wait_ready(INSTANCE, "one")
+
+
+def test_image_runs_a_broker_too(installed: Installed, space: Catalog) -> None:
+    """`apb up`: database, web and worker as the image's user, with nothing writable but its state."""
+    volume = {"name": "state", "emptyDir": {}}
+    container = {
+        "name": "apb",
+        "image": apb_image.NAME,
+        "args": ["up"],
+        "volumeMounts": [{"name": "state", "mountPath": "/var/lib/apb"}, {"name": "state", "mountPath": "/tmp", "subPath": "tmp"}],
+        "securityContext": {"readOnlyRootFilesystem": True, "runAsNonRoot": True, "allowPrivilegeEscalation": False},
+    }
+    spec = {"containers": [container], "volumes": [volume], "securityContext": {"fsGroup": 10001}, "terminationGracePeriodSeconds": 1}
+    wait(lambda: space.core.list_namespaced_service_account(space.namespace).items, SECONDS, "the account of the namespace")
+    space.core.create_namespaced_pod(space.namespace, {"metadata": {"name": "broker"}, "spec": spec})
+    asked = f"kubectl -n {space.namespace} exec broker -- apb marketplace"
+    wait(lambda: "redis-standard" in installed.try_to_type(asked), SECONDS, f"a broker that answers: {space.namespace}")
 
 
 def test_page_leads_from_a_broker_to_a_secret_and_away(installed: Installed, node: cluster.Cluster) -> None:
