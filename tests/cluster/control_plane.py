@@ -201,14 +201,14 @@ class ControlPlane:
     def _last_words(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(errors="replace")[-2000:]
 
-    def stop(self) -> None:
-        """Ends all parts, one after the other: the API server does not end well without its etcd."""
+    def stop(self, patience_seconds: float = STOP_SECONDS) -> None:
+        """Ends all parts, one after the other: the API server does not end well without its etcd, nor while it has clients."""
         for name in (CONTROLLERS, "kube-apiserver", "etcd"):
             if (process := self._processes.get(name)) is None:
                 continue
             process.terminate()
             try:
-                process.wait(STOP_SECONDS)
+                process.wait(patience_seconds)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -216,20 +216,20 @@ class ControlPlane:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def stop_kept(directory: Path) -> bool:
+def stop_kept(directory: Path, patience_seconds: float = STOP_SECONDS) -> bool:
     """Ends what another process has started there; whether there was anything."""
     file = directory / "pids.json"
     if not file.exists():
         return False
     for name, pid in reversed(json.loads(file.read_text()).items()):
-        _end(name, pid)
+        _end(name, pid, patience_seconds)
     shutil.rmtree(directory)
     return True
 
 
-def _end(name: str, pid: int) -> None:
+def _end(name: str, pid: int, patience_seconds: float) -> None:
     """SIGTERM, unless the number is somebody else's by now, and in the end SIGKILL."""
-    for number, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+    for number, patience in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, STOP_SECONDS)):
         end = time.monotonic() + patience
         with contextlib.suppress(ProcessLookupError):
             if _name_of(pid) == name:

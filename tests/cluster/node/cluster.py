@@ -1,11 +1,10 @@
 """A control plane and its node: a cluster whose pods run, in namespaces of this machine's kernel that are its own.
 
 One process is the node's first, in namespaces of processes, mounts and network; what it starts, mounts and sets up there ends with it.
-Outside of it are one network device, one control group and one directory, which its end takes away.
+Outside of it are one network device, the control groups of its containers and one directory, which its end takes away.
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -21,14 +20,15 @@ from tests import certificates
 from tests.cluster import control_plane
 from tests.cluster.control_plane import ControlPlane, Failed, Setting
 from tests.cluster.node import archive, configuration, network, programs
-from tests.cluster.node.configuration import NAME
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS, STOP_SECONDS = 90, 30
 PAUSE_SECONDS = 0.05
 NAMESPACES = ("--mount", "--propagation", "private", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
-GROUPS = Path("/sys/fs/cgroup")
+GROUPS, GROUP = Path("/sys/fs/cgroup"), "k8s.io"  # containerd's word for those of any kubelet
+CONTAINERS = "containerd/state/io.containerd.runtime.v2.task/k8s.io"
 COVERED = Path("/var/lib")
+FIRST = "first.pid"
 
 
 class Cluster:
@@ -38,7 +38,6 @@ class Cluster:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self._node = directory, directory / "node"
-        self._client_certificate, self._client_key = self._node / "api-server.crt", self._node / "api-server.key"
         self.plane = ControlPlane(directory / "plane", self._setting())
         self.kubeconfig = self.plane.kubeconfig
         self._outer: subprocess.Popen[str] | None = None
@@ -51,8 +50,8 @@ class Cluster:
             of_api=(
                 "--enable-admission-plugins=NodeRestriction",
                 "--kubelet-preferred-address-types=InternalIP",
-                f"--kubelet-client-certificate={self._client_certificate}",
-                f"--kubelet-client-key={self._client_key}",
+                f"--kubelet-client-certificate={self._node / configuration.CLIENT}.crt",
+                f"--kubelet-client-key={self._node / configuration.CLIENT}.key",
             ),
             # Pods know the API server by it.
             of_controllers=(f"--root-ca-file={self.directory / 'plane' / 'certificates' / 'apiserver.crt'}",),
@@ -72,16 +71,16 @@ class Cluster:
 
     def _start(self, found: Mapping[str, Path]) -> None:
         self._node.mkdir(mode=0o700, parents=True)
-        certificates.write(self._node, "api-server")
+        certificates.write(self._node, configuration.CLIENT)
         network.connect(self._separate())
         self.plane.start(found)
         for user, _ in configuration.USERS:
-            self.plane.write_kubeconfig(configuration.kubeconfig(self._node, user), user)
-        configuration.write(self._node, found, self._client_certificate)
+            self.plane.write_kubeconfig(self._node / configuration.kubeconfig(user), user)
+        configuration.write(self._node, found)
         assert self._outer is not None and self._outer.stdin is not None
         with self._outer.stdin as line:
             line.write("begin\n")
-        self._wait(configuration.socket(self._node).exists, "containerd")
+        self._wait(self._socket().exists, "containerd")
         self.load(archive.write(self._node / "pause.tar", configuration.PAUSE, programs.of_image("pause")))
         core = client.CoreV1Api(config.new_client_from_config(str(self.kubeconfig)))
         self._wait(lambda: _is_ready(core), "the node")
@@ -93,15 +92,19 @@ class Cluster:
             self._outer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT, text=True)
         self._wait(lambda: _children(self._outer.pid), "the node's first process")
         [pid] = _children(self._outer.pid)
-        (self.directory / "node.json").write_text(json.dumps(pid))
+        (self.directory / FIRST).write_text(str(pid))
         return pid
 
     def load(self, image: Path) -> None:
         """An image, from an archive as `docker save` or an OCI layout has it. Its name is in there."""
-        command = ["ctr", "--address", str(configuration.socket(self._node)), "--namespace", "k8s.io", "images", "import", str(image)]
+        command = ["ctr", "--address", str(self._socket()), "--namespace", "k8s.io", "images", "import", str(image)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise Failed(f"{image} cannot be imported: {done.stdout}{done.stderr}")
+
+    def _socket(self) -> Path:
+        """Containerd's, as it is seen from here."""
+        return Path(f"/proc/{_first(self.directory)}/root{configuration.SOCKET}")
 
     def _wait(self, condition: Callable[[], object], what: str) -> None:
         end = time.monotonic() + START_SECONDS
@@ -120,10 +123,10 @@ class Cluster:
 
     def stop(self) -> None:
         """Ends everything, and leaves nothing."""
+        self.plane.stop(patience_seconds=0)
         _end_node(self.directory)
         if self._outer is not None:
             self._outer.wait(STOP_SECONDS)
-        self.plane.stop()
         _clear(self.directory)
 
 
@@ -131,8 +134,8 @@ def stop_kept(directory: Path) -> bool:
     """Ends what another process has started there; whether there was anything."""
     if not directory.exists():
         return False
+    control_plane.stop_kept(directory / "plane", patience_seconds=0)
     _end_node(directory)
-    control_plane.stop_kept(directory / "plane")
     _clear(directory)
     return True
 
@@ -152,15 +155,19 @@ def _is_ready(core: client.CoreV1Api) -> bool:
 
 def _end_node(directory: Path) -> None:
     """SIGKILL to its first process; the kernel ends the others, and the number is not free before they have gone."""
-    file = directory / "node.json"
-    if not file.exists():
-        return
-    pid = json.loads(file.read_text())
+    pid = _first(directory)
     end = time.monotonic() + STOP_SECONDS
-    while _is_ours(pid, directory) and time.monotonic() < end:
+    while pid is not None and _is_ours(pid, directory) and time.monotonic() < end:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         time.sleep(PAUSE_SECONDS)
+
+
+def _first(directory: Path) -> int | None:
+    """The number of the node's first process, if there was one."""
+    with contextlib.suppress(FileNotFoundError):
+        return int((directory / FIRST).read_text())
+    return None
 
 
 def _is_ours(pid: int, directory: Path) -> bool:
@@ -173,17 +180,21 @@ def _is_ours(pid: int, directory: Path) -> bool:
 def _clear(directory: Path) -> None:
     """What is left when no process is: the device goes by itself, groups and files do not."""
     end = time.monotonic() + STOP_SECONDS
-    while (network.is_there() or _groups()) and time.monotonic() < end:
-        for group in _groups():
+    while (network.is_there() or _groups(directory)) and time.monotonic() < end:
+        for group in _groups(directory):
             with contextlib.suppress(OSError):
                 group.rmdir()
         time.sleep(PAUSE_SECONDS)
+    for shared in (GROUPS / GROUP, *GROUPS.glob(f"*/{GROUP}")):
+        with contextlib.suppress(OSError):  # of others too, then
+            shared.rmdir()
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _groups() -> list[Path]:
-    """The node's control groups, inner ones first; one tree, or one for each kind of limit."""
-    trees = [tree for tree in (GROUPS / NAME, *GROUPS.glob(f"*/{NAME}")) if tree.is_dir()]
+def _groups(directory: Path) -> list[Path]:
+    """The control groups of its containers, inner ones first; each is one, or one for each kind of limit."""
+    names = [f"{GROUP}/{container.name}" for container in (directory / "node" / CONTAINERS).glob("*")]
+    trees = [tree for name in names for tree in (GROUPS / name, *GROUPS.glob(f"*/{name}")) if tree.is_dir()]
     return [Path(place) for tree in trees for place, _, _ in os.walk(tree, topdown=False)]
 
 

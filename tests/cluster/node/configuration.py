@@ -10,46 +10,46 @@ import yaml
 
 from tests.cluster.node import network, programs
 
-NAME = "apb-node"  # also of the control group that all containers are in
+NAME = "apb-node"
 KUBELET, PROXY, SCHEDULER = f"system:node:{NAME}", "system:kube-proxy", "system:kube-scheduler"
 USERS = ((KUBELET, "system:nodes"), (PROXY, "system:authenticated"), (SCHEDULER, "system:authenticated"))  # name, group
 PAUSE = "localhost/apb-pause:1"
+PLACE = Path("/run/apb-node")  # where the node sees its directory: names of sockets have to be short
 
 
-def socket(directory: Path) -> Path:
-    """Containerd's."""
-    return directory / "containerd.sock"
+SOCKET = PLACE / "containerd.sock"
+CLIENT = "api-server"  # the certificate that the API server shows to the kubelet
 
 
-def kubeconfig(directory: Path, user: str) -> Path:
-    """Where that of a user of USERS is to be."""
-    return directory / f"{user.replace(':', '-')}.kubeconfig"
+def kubeconfig(user: str) -> str:
+    """The name of the file for a user of USERS."""
+    return f"{user.replace(':', '-')}.kubeconfig"
 
 
-def write(directory: Path, found: Mapping[str, Path], client_certificate: Path) -> None:
-    """All of it. `client_certificate`: the one that the API server shows to the kubelet."""
-    (directory / "containerd.toml").write_text(_toml(_containerd(directory)))
+def write(directory: Path, found: Mapping[str, Path]) -> None:
+    """All of it, into the directory that the node sees as PLACE."""
+    (directory / "containerd.toml").write_text(_toml(_containerd()))
     network_of_pods = directory / "cni"
     network_of_pods.mkdir()
     (network_of_pods / "10-apb.conflist").write_text(json.dumps(_pods_network(), indent=2))
     (directory / "resolv.conf").touch()
-    (directory / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(directory, client_certificate)))
-    (directory / "parts.json").write_text(json.dumps(_parts(directory, found), indent=2))
+    (directory / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet()))
+    (directory / "parts.json").write_text(json.dumps(_parts(found), indent=2))
 
 
-def _parts(directory: Path, found: Mapping[str, Path]) -> list[dict[str, Any]]:
-    containerd = {"name": "containerd", "program": shutil.which("containerd"), "until": str(socket(directory))}
+def _parts(found: Mapping[str, Path]) -> list[dict[str, Any]]:
+    containerd = {"name": "containerd", "program": shutil.which("containerd"), "until": str(SOCKET)}
     arguments = {
         "kubelet": [
-            f"--config={directory / 'kubelet.yaml'}",
-            f"--kubeconfig={kubeconfig(directory, KUBELET)}",
+            f"--config={PLACE / 'kubelet.yaml'}",
+            f"--kubeconfig={PLACE / kubeconfig(KUBELET)}",
             f"--hostname-override={NAME}",
             f"--node-ip={network.NODE}",
-            f"--root-dir={directory / 'kubelet'}",
-            f"--cert-dir={directory / 'kubelet-certificates'}",
+            f"--root-dir={PLACE / 'kubelet'}",
+            f"--cert-dir={PLACE / 'kubelet-certificates'}",
         ],
         "kube-proxy": [
-            f"--kubeconfig={kubeconfig(directory, PROXY)}",
+            f"--kubeconfig={PLACE / kubeconfig(PROXY)}",
             f"--hostname-override={NAME}",
             "--proxy-mode=iptables",
             f"--cluster-cidr={network.PODS}",
@@ -59,30 +59,30 @@ def _parts(directory: Path, found: Mapping[str, Path]) -> list[dict[str, Any]]:
             "--conntrack-tcp-timeout-close-wait=0s",
         ],
         "kube-scheduler": [
-            f"--kubeconfig={kubeconfig(directory, SCHEDULER)}",
+            f"--kubeconfig={PLACE / kubeconfig(SCHEDULER)}",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
-            f"--cert-dir={directory / 'scheduler-certificates'}",
+            f"--cert-dir={PLACE / 'scheduler-certificates'}",
         ],
     }
     kubernetes = [{"name": name, "program": str(found[name]), "arguments": arguments[name]} for name in programs.PARTS]
-    return [{**containerd, "arguments": [f"--config={directory / 'containerd.toml'}"]}, *kubernetes]
+    return [{**containerd, "arguments": [f"--config={PLACE / 'containerd.toml'}"]}, *kubernetes]
 
 
-def _containerd(directory: Path) -> dict[str, Any]:
+def _containerd() -> dict[str, Any]:
     return {
         "version": 2,
-        "root": str(directory / "containerd" / "root"),
-        "state": str(directory / "containerd" / "state"),
+        "root": str(PLACE / "containerd" / "root"),
+        "state": str(PLACE / "containerd" / "state"),
         "oom_score": 0,
-        "grpc": {"address": str(socket(directory))},
+        "grpc": {"address": str(SOCKET)},
         "plugins": {
-            "io.containerd.internal.v1.opt": {"path": str(directory / "containerd" / "opt")},
+            "io.containerd.internal.v1.opt": {"path": str(PLACE / "containerd" / "opt")},
             "io.containerd.grpc.v1.cri": {
                 "sandbox_image": PAUSE,
                 # Who may not lower a process' score (it takes CAP_SYS_RESOURCE) cannot start a pod otherwise.
                 "restrict_oom_score_adj": True,
-                "cni": {"bin_dir": str(programs.PLUGINS), "conf_dir": str(directory / "cni")},
+                "cni": {"bin_dir": str(programs.PLUGINS), "conf_dir": str(PLACE / "cni")},
                 "containerd": {"runtimes": {"runc": {"runtime_type": "io.containerd.runc.v2"}}},
             },
         },
@@ -102,7 +102,7 @@ def _pods_network() -> dict[str, Any]:
     return {"cniVersion": "1.0.0", "name": NAME, "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}]}
 
 
-def _kubelet(directory: Path, client_certificate: Path) -> dict[str, Any]:
+def _kubelet() -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -110,18 +110,17 @@ def _kubelet(directory: Path, client_certificate: Path) -> dict[str, Any]:
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": False},
-            "x509": {"clientCAFile": str(client_certificate)},
+            "x509": {"clientCAFile": str(PLACE / f"{CLIENT}.crt")},
         },
         "authorization": {"mode": "AlwaysAllow"},
-        "containerRuntimeEndpoint": f"unix://{socket(directory)}",
+        "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{NAME}",
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failSwapOn": False,
         "failCgroupV1": False,
-        "resolvConf": str(directory / "resolv.conf"),  # there is no DNS in this cluster: what is called has an address
-        "volumePluginDir": str(directory / "kubelet-plugins"),
+        "resolvConf": str(PLACE / "resolv.conf"),  # there is no DNS in this cluster: what is called has an address
+        "volumePluginDir": str(PLACE / "kubelet-plugins"),
         "evictionHard": {"memory.available": "100Mi"},
         "imageGCHighThresholdPercent": 100,  # never: images cannot be fetched again
     }

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from tests.cluster.node import network
+from tests.cluster.node.configuration import PLACE
 
 START_SECONDS = 60
 PAUSE_SECONDS = 0.05
@@ -36,7 +37,7 @@ def main() -> None:
         sys.exit("nobody wants a node any more")
     mount(directory)
     network.connect_inside()
-    parts = [Part(directory, **each) for each in json.loads((directory / "parts.json").read_text())]
+    parts = [Part(**each) for each in json.loads((PLACE / "parts.json").read_text())]
     for part in parts:
         part.start()
     while True:
@@ -50,13 +51,15 @@ def mount(directory: Path) -> None:
     """Everything that is to be seen in the node only. Kubernetes wants a tree whose mounts are shared with its containers."""
     _mount("--make-rshared", "/")
     _mount("-t", "tmpfs", "tmpfs", "/run")
+    PLACE.mkdir()
+    _mount("--bind", str(directory), str(PLACE))
     for place in COVERED:
-        above, work = (directory / "covers" / place.strip("/").replace("/", "-") / part for part in ("above", "work"))
+        above, work = (PLACE / "covers" / place.strip("/").replace("/", "-") / part for part in ("above", "work"))
         above.mkdir(parents=True)
         work.mkdir()
         _mount("-t", "overlay", "overlay", "-o", f"lowerdir={place},upperdir={above},workdir={work}", place)
     for name, value in KERNEL.items():
-        shown = directory / "kernel" / name
+        shown = PLACE / "kernel" / name
         shown.parent.mkdir(parents=True, exist_ok=True)
         shown.write_text(f"{value}\n")
         _mount("--bind", str(shown), f"/proc/sys/{name}")
@@ -71,9 +74,9 @@ class Part:
 
     process: subprocess.Popen[bytes]
 
-    def __init__(self, directory: Path, name: str, program: str, arguments: list[str], until: str | None = None) -> None:
+    def __init__(self, name: str, program: str, arguments: list[str], until: str | None = None) -> None:
         self.name, self._command, self._program = name, [name, *arguments], program
-        self._log, self._until = directory / f"{name}.log", until and Path(until)
+        self._log, self._until = PLACE / f"{name}.log", until and Path(until)
 
     def start(self) -> None:
         """Until it can be used by others; they are told nothing when it cannot, and end."""

@@ -1,5 +1,6 @@
 """What is left of a cluster with a node when it has ended: nothing, on a machine where much of it is the whole machine's."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -30,22 +31,21 @@ def listing() -> dict[str, object]:
         "routes": tell("ip", "route"),
         "rules": [line.split(" [")[0] for line in rules],  # without counters
         "mounts": sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()),
-        "groups": sorted(str(path) for path in cluster.GROUPS.glob("*")) + cluster._groups(),
+        "groups": sorted(str(path) for each in ("*", "*/*") for path in cluster.GROUPS.glob(each) if path.is_dir()),
         "kernel": {name: Path("/proc/sys", name).read_text() for name in (*inside.KERNEL, "net/ipv4/ip_forward")},
         "places": {place: sorted(os.listdir(place)) for place in PLACES if os.path.isdir(place)},
     }
 
 
-def processes_of(directory: Path) -> list[str]:
-    """Their command lines, and those of containers."""
-    found = []
+def processes_of(directory: Path) -> list[psutil.Process]:
+    """Those of the control plane, and all of the node's namespace, containers included."""
+    first = next(directory.rglob(cluster.FIRST)).read_text()
+    namespace, found = os.readlink(f"/proc/{first}/ns/pid"), []
     for process in psutil.process_iter():
-        try:
-            line, groups = " ".join(process.cmdline()), Path(f"/proc/{process.pid}/cgroup").read_text()
-        except (psutil.Error, OSError):
-            continue
-        if f"{directory}/" in line or f"/{cluster.NAME}/" in groups:
-            found.append(line)
+        with contextlib.suppress(psutil.Error, OSError):
+            is_inside = os.readlink(f"/proc/{process.pid}/ns/pid") == namespace
+            if is_inside or f"{directory}/" in " ".join(process.cmdline()):
+                found.append(process)
     return found
 
 
@@ -64,12 +64,13 @@ def test_cluster_down_leaves_nothing_of_cluster_up(of_node: dict[str, Path], tmp
         assert run("load", str(archive.write(tmp_path / "echo.tar", ECHO, programs.of_image("echo")))).returncode == 0
         run_a_pod(client.CoreV1Api(config.new_client_from_config(kubeconfig)))
         during = listing()
-        assert processes_of(tmp_path)
+        processes = processes_of(tmp_path)
+        assert {"kube-apiserver", "containerd", "kubelet", "echo", "pause"} <= {each.name() for each in processes}
         assert {name for name in before if during[name] != before[name]} == {"devices", "routes", "groups"}
     finally:
         ended = run("down", "--node")
     assert ended.stdout == "ended\n", ended.stderr
-    wait(lambda: not processes_of(tmp_path), 10, "the end of all processes")
+    assert not [each for each in processes if each.is_running()]
     assert listing() == before
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["echo.tar"]
     assert run("down", "--node").stdout == "there is none\n"

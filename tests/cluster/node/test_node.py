@@ -1,12 +1,13 @@
 """The node of these tests is a real one: its pods run, are reached, logged and entered, and know the API server."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from kubernetes import client, config, stream
+from kubernetes import client, config
 
 from tests.cluster import programs as of_plane
 from tests.cluster.node import cluster, configuration, programs
@@ -34,7 +35,9 @@ def space(api: client.ApiClient) -> Iterator[str]:
     wait(lambda: name not in {each.metadata.name for each in core.list_namespace().items}, SECONDS, "the end of the namespace")
 
 
-def test_pods_of_a_deployment_answer_by_their_service(api: client.ApiClient, space: str, echo: str) -> None:
+def test_pods_of_a_deployment_answer_by_their_service(
+    node: cluster.Cluster, of_node: dict[str, Path], api: client.ApiClient, space: str, echo: str
+) -> None:
     """Scheduled, run, found by the service's one address from outside the node; each of both answers at some time."""
     container = {"name": NAME, "image": echo, "readinessProbe": {"httpGet": {"port": 8080}, "periodSeconds": 1}}
     labels = {"app": NAME}
@@ -58,8 +61,8 @@ def test_pods_of_a_deployment_answer_by_their_service(api: client.ApiClient, spa
     wait(asked, SECONDS, "an answer of each pod")
     log = core.read_namespaced_pod_log(sorted(pods)[0], space)
     assert log.splitlines()[0] == "serving" and "asked for /" in log
-    enter = core.connect_get_namespaced_pod_exec
-    assert stream.stream(enter, sorted(pods)[0], space, command=["/echo", "hello"], stdout=True, stderr=True) == "hello\n"
+    enter = [of_node["kubectl"], "--kubeconfig", node.kubeconfig, "-n", space, "exec", sorted(pods)[0], "--", "/echo", "hello"]
+    assert subprocess.run(enter, capture_output=True, text=True).stdout == "hello\n"
 
 
 def test_node_says_its_version(api: client.ApiClient) -> None:
