@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from kubernetes import client, config
 
 from apb_controller.rules.answers import Call
@@ -27,6 +28,33 @@ LEASE = "apb-controller"
 SECONDS = 120
 LEASE_SECONDS = 15
 BINDING, INSTANCE = "ServiceBinding", "ServiceInstance"
+
+BROKER = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: broker}}
+spec:
+  terminationGracePeriodSeconds: 1
+  securityContext: {{fsGroup: 10001}}
+  volumes: [{{name: state, emptyDir: {{}}}}, {{name: tmp, emptyDir: {{}}}}]
+  containers:
+    - name: apb
+      image: {apb_image.NAME}
+      command: [sh, -ec]
+      args:
+        - |
+          umask 077; mkdir $APB_STATE_DIR; cd $APB_STATE_DIR; echo of-the-administrator > admin.password; echo other > redis.password
+          cat > apb.yml <<END
+          apb: 1
+          users: [{{name: admin, password_file: admin.password, roles: [platform, operator]}}]
+          roles: [{{name: apb.catalog.redis}}]
+          targets: {{there: {{mode: shared, address: redis.example, port: 6379, username: apb, password_file: redis.password}}}}
+          offers: [{{plan: redis/redis-tenant, mode: shared, targets: [there]}}]
+          END
+          exec apb up
+      volumeMounts: [{{name: state, mountPath: /var/lib/apb}}, {{name: tmp, mountPath: /tmp}}]
+      securityContext: {{readOnlyRootFilesystem: true, runAsNonRoot: true, allowPrivilegeEscalation: false}}
+"""
 
 
 class Installed:
@@ -183,20 +211,11 @@ def test_deleted_pod_hands_over(installed: Installed, cordoned: Callable[[], Non
 
 
 def test_image_runs_a_broker_too(installed: Installed, space: Catalog) -> None:
-    """`apb up`: database, web and worker as the image's user, with nothing writable but its state."""
-    volume = {"name": "state", "emptyDir": {}}
-    container = {
-        "name": "apb",
-        "image": apb_image.NAME,
-        "args": ["up"],
-        "volumeMounts": [{"name": "state", "mountPath": "/var/lib/apb"}, {"name": "state", "mountPath": "/tmp", "subPath": "tmp"}],
-        "securityContext": {"readOnlyRootFilesystem": True, "runAsNonRoot": True, "allowPrivilegeEscalation": False},
-    }
-    spec = {"containers": [container], "volumes": [volume], "securityContext": {"fsGroup": 10001}, "terminationGracePeriodSeconds": 1}
+    """`apb up`: database, web and worker as the image's user, with nothing writable but its state and /tmp."""
     wait(lambda: space.core.list_namespaced_service_account(space.namespace).items, SECONDS, "the account of the namespace")
-    space.core.create_namespaced_pod(space.namespace, {"metadata": {"name": "broker"}, "spec": spec})
+    space.core.create_namespaced_pod(space.namespace, yaml.safe_load(BROKER))
     asked = f"kubectl -n {space.namespace} exec broker -- apb marketplace"
-    wait(lambda: "redis-standard" in installed.try_to_type(asked), SECONDS, f"a broker that answers: {space.namespace}")
+    wait(lambda: "redis-tenant" in installed.try_to_type(asked), SECONDS, "a broker that answers")
 
 
 def test_page_leads_from_a_broker_to_a_secret_and_away(installed: Installed, node: cluster.Cluster) -> None:

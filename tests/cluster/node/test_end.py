@@ -38,15 +38,22 @@ def listing() -> dict[str, object]:
 
 
 def processes_of(directory: Path) -> list[psutil.Process]:
-    """Those of the control plane, and all of the node's namespace, containers included."""
-    first = next(directory.rglob(cluster.FIRST)).read_text()
-    namespace, found = os.readlink(f"/proc/{first}/ns/pid"), []
+    """Those of the control plane, and the node's first one with all that come from it, containers included."""
+    first = psutil.Process(int(next(directory.rglob(cluster.FIRST)).read_text()))
+    found = [first, *first.children(recursive=True)]
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            is_inside = os.readlink(f"/proc/{process.pid}/ns/pid") == namespace
-            if is_inside or f"{directory}/" in " ".join(process.cmdline()):
+        with contextlib.suppress(psutil.Error):
+            if f"{directory}/" in " ".join(process.cmdline()):
                 found.append(process)
     return found
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """What has ended and is not yet taken note of by the machine's first process is not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_cluster_down_leaves_nothing_of_cluster_up(of_node: dict[str, Path], tmp_path: Path) -> None:
@@ -70,7 +77,7 @@ def test_cluster_down_leaves_nothing_of_cluster_up(of_node: dict[str, Path], tmp
     finally:
         ended = run("down", "--node")
     assert ended.stdout == "ended\n", ended.stderr
-    assert not [each for each in processes if each.is_running()]
+    assert not [each for each in processes if is_alive(each)]
     assert listing() == before
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["echo.tar"]
     assert run("down", "--node").stdout == "there is none\n"
