@@ -78,7 +78,7 @@ def down(given: argparse.Namespace) -> None:
 
 def with_node() -> Path:
     """Where the one with a node lives: a machine has only one, whatever checkout it is of."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "apb-tests" / "cluster"
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "apb-test-cluster"
 
 
 if __name__ == "__main__":
