@@ -4,12 +4,16 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from apb_controller.rules import names
 from apb_controller.scopes import BOTH, CLUSTER, NAMESPACED, Scope
 from tests.brokers import scripted, user_provided
 from tests.cluster.catalog import Catalog, condition
+from tests.conftest import ROOT
+from tests.e2e import own_services
 from tests.e2e.machine import Machine, login, machine, servers_in, wait
+from tests.integration.collection import postgresql_server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("controller")]
 SERVICE, PLANS = "user-provided-service", ("default", "premium")
@@ -157,9 +161,22 @@ def test_catalog_changes_and_is_read_again(space: Catalog, ups: scripted.Broker)
 
 
 @pytest.fixture(scope="module")
-def up() -> Iterator[Machine]:
-    """`apb up` with its own services."""
+def postgresql() -> Iterator[postgresql_server.Server]:
+    """A server of the operator's."""
+    with postgresql_server.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def up(postgresql: postgresql_server.Server) -> Iterator[Machine]:
+    """`apb up` with its own services: a Redis on this machine, a database of that server."""
     with machine() as made:
+        own_services.offer(made, {"name": "apb.catalog.postgresql"}, [])
+        file = made.state / "apb.yml"
+        config = yaml.safe_load(file.read_text())
+        config["targets"]["pg"] = own_services.shared_target(made.state, "pg", postgresql, postgresql_server)
+        config["offers"].append({"plan": "postgresql/postgresql-tenant", "mode": "shared", "targets": ["pg"]})
+        file.write_text(yaml.safe_dump(config))
         made.start()
         yield made
         made.stop()
@@ -189,4 +206,26 @@ def test_redis_of_apb_itself(space: Catalog, up: Machine) -> None:
         space.remove("ServiceBinding", "cache")
         space.wait_gone("ServiceInstance", "cache")
         assert servers_in(directory) == [] and not directory.exists()
+        assert up.apb("instances") in ([], {"instances": []})
+
+
+def test_database_of_apb_itself(space: Catalog, up: Machine, postgresql: postgresql_server.Server) -> None:
+    """A part of a real PostgreSQL: what one binding's login writes the other's may only read, and nothing of it is left."""
+    password = (up.state / "admin.password").read_text().strip()
+    role = ROOT / "roles" / "postgresql"
+    with registered(space, NAMESPACED, f"http://{up.listen}", "admin", password):
+        words = {"serviceClassExternalName": "postgresql", "servicePlanExternalName": "postgresql-tenant"}
+        space.create("ServiceInstance", "orders", {**words, "parameters": {"connections": 5}})
+        space.create("ServiceBinding", "shop", {"instanceRef": {"name": "orders"}})
+        space.create("ServiceBinding", "reports", {"instanceRef": {"name": "orders"}, "parameters": {"access": "read"}})
+        shop, reports = (space.wait_ready("ServiceBinding", name) and space.credentials(name) for name in ("shop", "reports"))
+        connection = space.wait_ready("ServiceInstance", "orders")["status"]["connection"]
+        assert {name: str(value) for name, value in connection.items()}.items() <= shop.items()
+        assert own_services.use(role, shop) == (0, "readwrite: wrote and read row 1 of apb_client")
+        assert own_services.use(role, reports) == (0, "read: read 1 rows of apb_client, and cannot write")
+        space.remove("ServiceBinding", "shop")
+        assert [own_services.use(role, each)[0] for each in (shop, reports)] == [own_services.REFUSED, 0]
+        space.remove("ServiceBinding", "reports")
+        space.remove("ServiceInstance", "orders")
+        assert postgresql.sql("SELECT count(*) FROM pg_database WHERE datname = %s", shop["database"]) == [(0,)]
         assert up.apb("instances") in ([], {"instances": []})
