@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from apb_controller.rules import names
 from apb_controller.scopes import BOTH, CLUSTER, NAMESPACED, Scope
@@ -12,7 +11,7 @@ from tests.brokers import scripted, user_provided
 from tests.cluster.catalog import Catalog, condition
 from tests.conftest import ROOT
 from tests.e2e import own_services
-from tests.e2e.machine import Machine, login, machine, servers_in, wait
+from tests.e2e.machine import Machine, login, servers_in, wait
 from tests.integration.collection import postgresql_server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("controller")]
@@ -158,28 +157,6 @@ def test_catalog_changes_and_is_read_again(space: Catalog, ups: scripted.Broker)
         assert space.get("ClusterServiceClass", SERVICE_ID)["spec"]["description"] == "Another"
         space.remove("ServiceInstance", "ups-instance")
         space.wait_gone("ClusterServicePlan", gone["id"])
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[postgresql_server.Server]:
-    """A server of the operator's."""
-    with postgresql_server.running() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def up(postgresql: postgresql_server.Server) -> Iterator[Machine]:
-    """`apb up` with its own services: a Redis on this machine, a database of that server."""
-    with machine() as made:
-        own_services.offer(made, {"name": "apb.catalog.postgresql"}, [])
-        file = made.state / "apb.yml"
-        config = yaml.safe_load(file.read_text())
-        config["targets"]["pg"] = own_services.shared_target(made.state, "pg", postgresql, postgresql_server)
-        config["offers"].append({"plan": "postgresql/postgresql-tenant", "mode": "shared", "targets": ["pg"]})
-        file.write_text(yaml.safe_dump(config))
-        made.start()
-        yield made
-        made.stop()
 
 
 def test_redis_of_apb_itself(space: Catalog, up: Machine) -> None:
