@@ -164,15 +164,22 @@ def connect(module=None, **auth):
         return get_api_client(module, **auth)
 
 
+class Module(AnsibleModule):
+    """One that tells nobody the password in an address that it is given."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        if hidden := password_in(self.params.get("url")):
+            self.no_log_values.add(hidden)
+
+
 def manage(kind: str, spec: dict, fields, *, is_frozen: bool = False, tell=None, **rules) -> None:
     """The whole of a module that keeps one object as it should be.
 
     `fields(params)` gives fields of the object's spec: a value, REMOVE, or None for what stays as it is. `tell(object)` is what is
     returned besides the object. With `is_frozen` the spec of an object that is there is not changed.
     """
-    module = AnsibleK8SModule(module_class=AnsibleModule, argument_spec={**COMMON, **spec}, supports_check_mode=True, **rules)
-    if hidden := password_in(module.params.get("url")):
-        module.no_log_values.add(hidden)
+    module = AnsibleK8SModule(module_class=Module, argument_spec={**COMMON, **spec}, supports_check_mode=True, **rules)
     try:
         objects = Objects(connect(module), kind)
         wanted = Wanted(objects, module.params, module.check_mode, is_frozen)

@@ -170,7 +170,7 @@ def test_plugin_that_gives_no_login_is_told(kubeconfig: Path, login: Login, tmp_
     async def work(api: Api) -> None:
         login.revoke("first")
         spoil()
-        with pytest.raises(errors.Refused, match=f"no way to an API server: {told}") as refused:
+        with pytest.raises(errors.Refused, match=f"no way to an API server: .*{told}") as refused:
             await who(api)
         assert "secret" not in str(refused.value)
 
