@@ -492,7 +492,7 @@ def test_cluster_without_our_kinds_is_told(own_plane: control_plane.ControlPlane
         ), name
 
 
-def test_account_without_rights_is_told(player: Player) -> None:
+def test_account_without_rights_is_told(player: Player, rights: Path) -> None:
     """By each module, in the API server's words: who may not do what. What is offered may be read by everybody."""
     told = player.play(*of_each(impersonate_user="nobody"))
     for name, result in told.items():

@@ -165,7 +165,7 @@ def test_broker_that_cannot_be_used_is_told_with_the_cure(player: Player, boxes:
     url = boxes.admin["url"]
     troubles = {
         "away": ({"url": f"http://127.0.0.1:{ports.free()}"}, "gives no answer (Connection refused): does it run, and is the URL right?"),
-        "elsewhere": ({"url": f"{url}/docs"}, f"the broker at {url}/docs answered 404 NOT FOUND"),
+        "elsewhere": ({"url": f"{url}/docs"}, f"{url}/docs has no catalog (The requested URL was not found"),
         "nobody": ({"password": "canary"}, "does not accept this login: check username and password, or token"),
         "told twice": ({"url": url.replace("//", "//me:pass@")}, "url holds a user name or password: give them by username and password"),
     }
