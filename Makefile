@@ -88,7 +88,7 @@ test-cluster: venv  ## the tests on a real Kubernetes API, which is built once (
 	$(RUN)pytest -q -m "cluster and not long" tests/cluster --durations 20
 
 cluster-programs: venv
-	@nice -n 19 $(RUN)python -m tests.cluster build
+	@nice -n 10 $(RUN)python -m tests.cluster build
 
 go: venv  ## a Go that builds Kubernetes, where this machine has none: in .venv
 	@$(RUN)python -m tests.cluster go || $(UV) sync --quiet --locked --inexact --python "$(PYTHON)" --group go

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.brokers import scripted
 from tests.cluster import account, control_plane, programs
 from tests.cluster.catalog import GONE, Catalog, allowed
 from tests.cluster.controllers import Controller
+from tests.e2e import own_services
+from tests.e2e.machine import Machine, machine
+from tests.integration.collection import postgresql_server
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +82,25 @@ def broker() -> Iterator[scripted.Broker]:
     with contextlib.closing(scripted.Broker()) as made:
         yield made
         made.assert_clean()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgresql_server.Server]:
+    """A server of the operator's."""
+    with postgresql_server.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def up(postgresql: postgresql_server.Server) -> Iterator[Machine]:
+    """`apb up` with its own services: a Redis on this machine, a database of that server."""
+    with machine() as made:
+        own_services.offer(made, {"name": "apb.catalog.postgresql"}, [])
+        file = made.state / "apb.yml"
+        offered = yaml.safe_load(file.read_text())
+        offered["targets"]["pg"] = own_services.shared_target(made.state, "pg", postgresql, postgresql_server)
+        offered["offers"].append({"plan": "postgresql/postgresql-tenant", "mode": "shared", "targets": ["pg"]})
+        file.write_text(yaml.safe_dump(offered))
+        made.start()
+        yield made
+        made.stop()
