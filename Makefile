@@ -1,5 +1,6 @@
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
+export APB_TEST_CLUSTER ?= $(cluster)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build
 # The first interpreter of at least 3.11 that really runs: version shims on a PATH may name one that does not. Its real
 # path: uv makes the environment anew, under whoever uses it, when it is asked for a shim or a link.
@@ -11,7 +12,8 @@ RUN := .venv/bin/
 PROGRAMS := $(CURDIR)/.venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check check-style check-units migration format test sanity docs-lint molecule suites fuzz bench test-faults test-cold test-long test-cluster cluster-up cluster-down test-prepare clean
+.PHONY: help venv demo check check-style check-units migration format test test-parts test-prepare sanity docs-lint molecule suites fuzz \
+  bench test-faults test-cold test-long test-cluster cluster-programs cluster-up cluster-down go test-node image image-context clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,11 +51,18 @@ migration: venv  ## write the next database migration: make migration m="what it
 format: venv  ## rewrite the code as the checks want it
 	$(RUN)ruff format . && $(RUN)ruff check --fix .
 
+# Kubernetes is built beside all the rest, from the beginning. No cluster of the developer's is used: the controller of these tests works
+# on whatever it finds there. `make test cluster=required` fails where it cannot be built, instead of leaving out what needs it.
+test: venv $(if $(filter required,$(APB_TEST_CLUSTER)),go)  ## everything: checks, standards, molecule, all tests on real servers (half an hour on two cores)
+	@env -u KUBECONFIG $(MAKE) --no-print-directory --keep-going --jobs 2 quiet-cluster-programs test-parts
+
 # The servers' tests on one side, everything else on the other; each part tells in one line how it went, and what it printed when it failed.
-test: venv  ## everything: checks, standards, molecule, all tests on real servers (20 minutes on two cores)
-	@$(MAKE) --no-print-directory test-prepare
-	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target \
-	  quiet-suites quiet-check quiet-molecule quiet-sanity quiet-docs-lint
+# How many at a time is its own number, not what the make around it has left.
+OWN_JOBS = MAKEFLAGS="$(filter-out -j% --jobserver%,$(MAKEFLAGS))"
+test-parts:
+	@$(OWN_JOBS) $(MAKE) --no-print-directory test-prepare
+	@$(OWN_JOBS) $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=target \
+	  quiet-suites quiet-check quiet-molecule quiet-sanity quiet-docs-lint quiet-test-cluster
 
 quiet-%: venv
 	@tools/quietly $* $(MAKE) --no-print-directory $*
@@ -63,22 +72,42 @@ test-prepare: venv
 
 # Each file in one process. Not more than two: tests wait for servers and processes, with limits that an overloaded machine misses.
 suites: venv  ## the tests on real servers alone, after `make test-prepare`
-	$(RUN)pytest -q tests --ignore=tests/unit --numprocesses 2 --dist loadfile --durations 20
+	$(RUN)pytest -q tests --ignore=tests/unit --ignore=tests/cluster --numprocesses 2 --dist loadfile --durations 20
 
 bench: venv  ## how fast the broker answers (3 minutes), or b=operations, throughput, latency, memory, growth, controller: see bench/README.md
 	$(RUN)python -m bench.$(or $(b),osb) --json build/bench/$(or $(b),osb).json
 
 test-long: test-prepare  ## the suites with what `make test` leaves out: the same on further versions and values
-	$(RUN)pytest -q -m "not cluster" tests --ignore=tests/unit --numprocesses 2 --dist loadfile
+	$(RUN)pytest -q -m "not cluster and not node" tests --ignore=tests/unit --ignore=tests/cluster --numprocesses 2 --dist loadfile
+	$(RUN)pytest -q -m cluster tests/cluster
+
+test-node: venv  ## the tests on a node, whose pods run (needs root, go, and Debian packages that it names)
+	$(RUN)pytest -q -m node tests/cluster/node
 
 test-cluster: venv  ## the tests on a real Kubernetes API, which is built once (needs go), or is KUBECONFIG's or KUBEBUILDER_ASSETS'
-	$(RUN)pytest -q -m "cluster and not long" tests/cluster
+	$(RUN)pytest -q -m "cluster and not long" tests/cluster --durations 20
 
-cluster-up: venv  ## such an API to try things on; says how to use it
-	@$(RUN)python -m tests.cluster up
+cluster-programs: venv
+	@nice -n 10 $(RUN)python -m tests.cluster build
+
+go: venv  ## a Go that builds Kubernetes, where this machine has none: in .venv
+	@$(RUN)python -m tests.cluster go || $(UV) sync --quiet --locked --inexact --python "$(PYTHON)" --group go
+
+cluster-up: venv  ## such an API to try things on; says how to use it; node=1: with a node, whose pods run
+	@$(RUN)python -m tests.cluster up $(if $(node),--node)
 
 cluster-down: venv  ## its end
 	@$(RUN)python -m tests.cluster down
+
+# Options of the builder's, its own or another image to build on, another name: options=..., base=IMAGE, tag=NAME.
+image: image-context  ## an image of apb for pods, by buildah, or b=docker, b=podman
+	$(or $(b),buildah) build --file deploy/Containerfile $(if $(base),--build-arg BASE=$(base)) $(options) \
+	  --tag $(or $(tag),apb:$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)) build/image
+
+image-context: venv
+	@rm -rf build/image && mkdir -p build/image
+	$(UV) build --quiet --wheel --python "$(PYTHON)" --out-dir build/image
+	$(UV) export --quiet --locked --no-dev --no-emit-project --output-file build/image/requirements.txt
 
 fuzz: venv  ## requests of all kinds to the broker: 20,000, or n=100000; s=SEED for others (tests send 2,000)
 	APB_FUZZ_REQUESTS=$(or $(n),20000) $(if $(s),APB_FUZZ_SEED=$(s)) $(RUN)pytest -q tests/fuzz --numprocesses 2 --dist loadfile

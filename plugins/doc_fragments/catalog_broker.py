@@ -9,7 +9,9 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   url:
-    description: Address of the broker, without C(/v2). Required when O(state=present).
+    description:
+      - Address of the broker, without C(/v2). Required when O(state=present).
+      - Its login belongs into O(auth_secret). A password in the address is not returned, but everybody who reads the object reads it.
     type: str
   auth_type:
     description: What O(auth_secret) holds, V(basic) for C(username) and C(password), V(bearer) for C(token).
@@ -38,7 +40,7 @@ options:
   class_restrictions:
     description:
       - Requirements that services have to meet to be offered, in the language of label selectors, on C(name), C(spec.externalName)
-        and C(spec.externalID), such as C(spec.externalName in (redis, postgresql)).
+        and C(spec.externalID), such as V(spec.externalName in (redis, postgresql\)).
       - With O(plan_restrictions), given one sets both.
     type: list
     elements: str

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import json
 import time
+import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apb.catalog.plugins.module_utils import catalog_conditions
@@ -20,15 +21,23 @@ from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import An
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
 
 try:
-    from kubernetes.dynamic.exceptions import ConflictError, DynamicApiError, NotFoundError, ResourceNotFoundError, ResourceNotUniqueError
+    from kubernetes.dynamic.exceptions import (
+        ConflictError,
+        DynamicApiError,
+        GoneError,
+        NotFoundError,
+        ResourceNotFoundError,
+        ResourceNotUniqueError,
+    )
     from urllib3.exceptions import HTTPError
 except ImportError:  # AnsibleK8SModule reports the missing library before anything is asked
-    ConflictError = DynamicApiError = NotFoundError = ResourceNotFoundError = ResourceNotUniqueError = LookupError
+    ConflictError = DynamicApiError = GoneError = NotFoundError = ResourceNotFoundError = ResourceNotUniqueError = LookupError
     HTTPError = OSError
 
 API_VERSION = "servicecatalog.k8s.io/v1beta1"
 REMOVE = object()  # instead of a value: the field goes
 CONFLICTS = 5
+PAGE = 500  # objects in one answer, as kubectl asks for them
 COMMON = dict(
     **AUTH_ARG_SPEC,
     name=dict(type="str", required=True),
@@ -91,11 +100,23 @@ class Objects:
 
     def list(self, namespace: str | None = None, label_selectors: list | None = None) -> list:
         """All of them, of one namespace or of all; in the order of their names."""
-        asked = {"namespace": namespace, "label_selector": ",".join(label_selectors or [])}
+        asked = {"namespace": namespace or None, "label_selector": ",".join(label_selectors or []) or None}
         with answered(f"listing {self.kind}s"):
-            items = self._client.get(self._resource, **{name: value for name, value in asked.items() if value}).to_dict()["items"]
+            try:
+                items = self._pages(PAGE, **asked)
+            except GoneError:  # it took so long that the server does not remember any more what it was listing
+                items = self._pages(None, **asked)
         named = [{**item, "apiVersion": self._api_version, "kind": self.kind} for item in items]
         return sorted(named, key=lambda item: (item["metadata"].get("namespace", ""), item["metadata"]["name"]))
+
+    def _pages(self, limit: int | None, **asked) -> list:
+        found, rest = [], None
+        while True:
+            page = self._client.get(self._resource, limit=limit, _continue=rest, **asked).to_dict()
+            found += page["items"]
+            rest = page["metadata"].get("continue")
+            if not rest:
+                return found
 
     def create(self, body: dict) -> dict:
         """Makes it."""
@@ -143,13 +164,22 @@ def connect(module=None, **auth):
         return get_api_client(module, **auth)
 
 
+class Module(AnsibleModule):
+    """One that tells nobody the password in an address that it is given."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        if hidden := password_in(self.params.get("url")):
+            self.no_log_values.add(hidden)
+
+
 def manage(kind: str, spec: dict, fields, *, is_frozen: bool = False, tell=None, **rules) -> None:
     """The whole of a module that keeps one object as it should be.
 
     `fields(params)` gives fields of the object's spec: a value, REMOVE, or None for what stays as it is. `tell(object)` is what is
     returned besides the object. With `is_frozen` the spec of an object that is there is not changed.
     """
-    module = AnsibleK8SModule(module_class=AnsibleModule, argument_spec={**COMMON, **spec}, supports_check_mode=True, **rules)
+    module = AnsibleK8SModule(module_class=Module, argument_spec={**COMMON, **spec}, supports_check_mode=True, **rules)
     try:
         objects = Objects(connect(module), kind)
         wanted = Wanted(objects, module.params, module.check_mode, is_frozen)
@@ -276,8 +306,10 @@ def from_secrets(params: dict):
 
 
 def shown(found: dict) -> dict:
-    """The object for people: without what only API servers need, and without what transforms add to a Secret."""
+    """The object for people: without what only API servers need, a password in its address, and what transforms add to a Secret."""
     result = copy.deepcopy(found)
+    if hidden := password_in((result.get("spec") or {}).get("url")):
+        result["spec"]["url"] = result["spec"]["url"].replace(f":{hidden}@", f":{HIDDEN}@", 1)
     result["metadata"].pop("managedFields", None)
     (result["metadata"].get("annotations") or {}).pop(LAST_APPLIED, None)
     for transform in (result.get("spec") or {}).get("secretTransforms") or []:
@@ -285,6 +317,13 @@ def shown(found: dict) -> dict:
             if name in (transform.get("addKey") or {}):
                 transform["addKey"][name] = HIDDEN
     return result
+
+
+def password_in(url: str | None) -> str | None:
+    """The password that an address has. A Secret is the place for it, and yet controllers take it from there."""
+    with contextlib.suppress(ValueError):
+        return urllib.parse.urlsplit(url or "").password
+    return None
 
 
 def inform(kinds, spec: dict, keep=None) -> None:

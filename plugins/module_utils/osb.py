@@ -107,7 +107,12 @@ class Broker:
 
     def catalog(self) -> list:
         """The services that are offered."""
-        return self.call("GET", "/v2/catalog").body.get("services") or []
+        try:
+            return self.call("GET", "/v2/catalog").body.get("services") or []
+        except Refused as error:
+            if error.status != 404:
+                raise
+            raise OsbError(f"{self.url} has no catalog ({error}): is the URL right? It is given without /v2") from None
 
     def call(self, method: str, path: str, query: dict | None = None, body: dict | None = None) -> Answer:
         """One request; sent again when its answer is lost, because OSB counts the same request sent twice as one."""

@@ -21,7 +21,7 @@ author:
   - apb contributors (@apb-project)
 options:
   auth_secret_namespace:
-    description: Namespace of O(auth_secret).
+    description: Namespace of O(auth_secret). Required with it.
     type: str
 """
 

@@ -38,7 +38,7 @@ options:
     default: -1
   hidden:
     description:
-      - System relations, and functions with C(()) behind the name, that only superusers may use in this database.
+      - System relations, and functions with V((\)) behind the name, that only superusers may use in this database.
       - What is not in the list is given back to everybody, where PostgreSQL gives it by itself. Without a superuser nothing is hidden.
     type: list
     elements: str

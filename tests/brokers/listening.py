@@ -131,10 +131,10 @@ def _request(head: h11.Request, content: bytes) -> Request:
 
 
 class Listener:
-    """A server on a port of 127.0.0.1, which it keeps when it disappears and comes back. All methods are for other threads."""
+    """A server on a port of this machine, which it keeps when it disappears and comes back. All methods are for other threads."""
 
-    def __init__(self, handle: Handler, *, port: int = 0, context: ssl.SSLContext | None = None) -> None:
-        self._handle, self._context = handle, context
+    def __init__(self, handle: Handler, *, port: int = 0, context: ssl.SSLContext | None = None, address: str = "127.0.0.1") -> None:
+        self._handle, self._context, self._address = handle, context, address
         self._connections: set[_Connection] = set()
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
@@ -146,7 +146,7 @@ class Listener:
     @property
     def url(self) -> str:
         """Of the server."""
-        return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self._context else 'http'}://{self._address}:{self.port}"
 
     def disappear(self) -> None:
         """Nobody listens any more, and all connections are reset."""
@@ -177,7 +177,7 @@ class Listener:
 
     async def _listen(self) -> None:
         made = lambda: _Connection(self._handle, self._connections)  # noqa: E731
-        self._server = await self._loop.create_server(made, "127.0.0.1", self.port, ssl=self._context, backlog=1000)
+        self._server = await self._loop.create_server(made, self._address, self.port, ssl=self._context, backlog=1000)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _disappear(self) -> None:

@@ -164,6 +164,7 @@ class Broker:
         kept: ledger.Ledger | None = None,
         *,
         port: int = 0,
+        address: str = "127.0.0.1",
         context: ssl.SSLContext | None = None,
         auth: tuple[str, str] | str | None = None,
     ) -> None:
@@ -173,7 +174,7 @@ class Broker:
         self._rules: list[_Rule] = []
         self._busy: Counter[tuple[str, ...]] = Counter()
         self._changed = threading.Condition()
-        self.listener = listening.Listener(self._handle, port=port, context=context)
+        self.listener = listening.Listener(self._handle, port=port, context=context, address=address)
         self.url = self.listener.url
 
     # What tests say.

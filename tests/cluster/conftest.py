@@ -7,35 +7,44 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.brokers import scripted
 from tests.cluster import account, control_plane, programs
 from tests.cluster.catalog import GONE, Catalog, allowed
 from tests.cluster.controllers import Controller
+from tests.e2e import own_services
+from tests.e2e.machine import Machine, machine
+from tests.integration.collection import postgresql_server
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def kubernetes() -> dict[str, Path]:
+    """The programs of a control plane. Who needs them is skipped where there are none, or fails where they are required."""
+    try:
+        return programs.find()
+    except programs.Missing as error:
+        if programs.are_required():
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The administrator's, of a real API: the given cluster's (KUBECONFIG), or that of a control plane for these tests alone."""
     given = os.environ.get("KUBECONFIG")
     if given:
         yield Path(given)
         return
-    try:
-        with control_plane.running(tmp_path_factory.mktemp("cluster") / "plane") as plane:
-            yield plane.kubeconfig
-    except programs.Missing as error:
-        pytest.skip(str(error))
+    with control_plane.running(tmp_path_factory.mktemp("cluster") / "plane", request.getfixturevalue("kubernetes")) as plane:
+        yield plane.kubeconfig
 
 
 @pytest.fixture
-def own_plane(tmp_path: Path) -> Iterator[control_plane.ControlPlane]:
+def own_plane(kubernetes: dict[str, Path], tmp_path: Path) -> Iterator[control_plane.ControlPlane]:
     """A control plane that a test may break."""
-    try:
-        with control_plane.running(tmp_path / "plane") as plane:
-            yield plane
-    except programs.Missing as error:
-        pytest.skip(str(error))
+    with control_plane.running(tmp_path / "plane", kubernetes) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +82,25 @@ def broker() -> Iterator[scripted.Broker]:
     with contextlib.closing(scripted.Broker()) as made:
         yield made
         made.assert_clean()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgresql_server.Server]:
+    """A server of the operator's."""
+    with postgresql_server.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def up(postgresql: postgresql_server.Server) -> Iterator[Machine]:
+    """`apb up` with its own services: a Redis on this machine, a database of that server."""
+    with machine() as made:
+        own_services.offer(made, {"name": "apb.catalog.postgresql"}, [])
+        file = made.state / "apb.yml"
+        offered = yaml.safe_load(file.read_text())
+        offered["targets"]["pg"] = own_services.shared_target(made.state, "pg", postgresql, postgresql_server)
+        offered["offers"].append({"plan": "postgresql/postgresql-tenant", "mode": "shared", "targets": ["pg"]})
+        file.write_text(yaml.safe_dump(offered))
+        made.start()
+        yield made
+        made.stop()

@@ -1,6 +1,7 @@
-"""A Kubernetes control plane on this machine: etcd, API server, controllers. No node, so nothing that is scheduled ever runs.
+"""A Kubernetes control plane on this machine: etcd, API server, controllers. Without a node (`node/`) nothing that is scheduled ever runs.
 
-All of it is in one directory; ports are the loopback interface's. It is up in some seconds, and its end leaves nothing.
+All of it is in one directory; ports are the loopback interface's, unless a node needs them. It is up in some seconds, and its end leaves
+nothing.
 """
 
 import contextlib
@@ -15,30 +16,45 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests import ports
-from tests.cluster import programs
 
 START_SECONDS, STOP_SECONDS = 60, 20
 PAUSE_SECONDS = 0.05
 SERVICES = "10.201.0.0/16"
 ADVERTISED = "10.200.0.1"  # of a node's interface, once there is one; it must not be a loopback address
 CONTROLLERS = "kube-controller-manager"
+ADMINISTRATOR = "admin"
 
 
 class Failed(Exception):
     """It did not come up. The message holds the last words of the part that did not."""
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What it is for: where its API listens, whom it knows besides its administrator (name, group), what its parts are told besides."""
+
+    address: str = "127.0.0.1"
+    authorization: str = "RBAC"
+    users: tuple[tuple[str, str], ...] = ()
+    of_api: tuple[str, ...] = ()
+    of_controllers: tuple[str, ...] = ()
+
+
+ALONE = Setting()
+
+
 class ControlPlane:
     """One that runs, or will. `kubeconfig` is its administrator's."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, setting: Setting = ALONE) -> None:
+        self.directory, self._setting = directory, setting
         self.kubeconfig = directory / "kubeconfig"
         self.pids_file = directory / "pids.json"
         self._tokens, self._key, self._certificates = (
@@ -46,13 +62,15 @@ class ControlPlane:
             directory / "service-accounts.key",
             directory / "certificates",
         )
+        self.certificate = self._certificates / "apiserver.crt"
         self._port = 0
+        self._tokens_of: dict[str, str] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
     def url(self) -> str:
         """Of the API server."""
-        return f"https://127.0.0.1:{self._port}"
+        return f"https://{self._setting.address}:{self._port}"
 
     @property
     def pids(self) -> dict[str, int]:
@@ -81,8 +99,9 @@ class ControlPlane:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         encoding, form, sealing = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         _write(self._key, key.private_bytes(encoding, form, sealing).decode())
-        self._token = secrets.token_urlsafe(24)
-        _write(self._tokens, f"{self._token},admin,admin,system:masters\n")
+        users = ((ADMINISTRATOR, "system:masters"), *self._setting.users)
+        self._tokens_of = {name: secrets.token_urlsafe(24) for name, _ in users}
+        _write(self._tokens, "".join(f"{self._tokens_of[name]},{name},{name},{group}\n" for name, group in users))
 
     def _start_etcd(self, program: Path) -> str:
         client, peer = (f"http://127.0.0.1:{ports.free()}" for _ in range(2))
@@ -98,20 +117,21 @@ class ControlPlane:
             "kube-apiserver",
             program,
             f"--etcd-servers={etcd}",
-            "--bind-address=127.0.0.1",
+            f"--bind-address={self._setting.address}",
             f"--secure-port={self._port}",
             f"--advertise-address={ADVERTISED}",
             f"--cert-dir={self._certificates}",
             f"--token-auth-file={self._tokens}",
-            "--authorization-mode=RBAC",
+            f"--authorization-mode={self._setting.authorization}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self._key}",
             f"--service-account-signing-key-file={self._key}",
             f"--service-cluster-ip-range={SERVICES}",
             "--allow-privileged",
+            *self._setting.of_api,
         )
         self._wait("kube-apiserver", self._is_ready)
-        self._write_kubeconfig()
+        self.write_kubeconfig(self.kubeconfig)
 
     def restart_api(self) -> None:
         """SIGKILL to the API server, and another in its place."""
@@ -137,29 +157,32 @@ class ControlPlane:
             "--leader-elect=false",
             "--use-service-account-credentials",
             f"--service-account-private-key-file={self._key}",
+            *self._setting.of_controllers,
         ]
 
     def _is_ready(self) -> bool:
-        certificate = self._certificates / "apiserver.crt"
-        if not certificate.exists():
+        if not self.certificate.exists():
             return False
-        request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {self._token}"})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_trusting(certificate)))
+        login = {"Authorization": f"Bearer {self._tokens_of[ADMINISTRATOR]}"}
+        request = urllib.request.Request(f"{self.url}/readyz", headers=login)
+        trusting = urllib.request.HTTPSHandler(context=_trusting(self.certificate))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting)
         with contextlib.suppress(urllib.error.URLError, OSError):
             return bool(opener.open(request, timeout=5).status == 200)
         return False
 
-    def _write_kubeconfig(self) -> None:
-        cluster = {"server": self.url, "certificate-authority": str(self._certificates / "apiserver.crt")}
+    def write_kubeconfig(self, place: Path, user: str = ADMINISTRATOR) -> None:
+        """Of one whom the setting names."""
+        cluster = {"server": self.url, "certificate-authority": str(self.certificate)}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "tests", "cluster": cluster}],
-            "users": [{"name": "admin", "user": {"token": self._token}}],
-            "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "admin"}}],
+            "users": [{"name": user, "user": {"token": self._tokens_of[user]}}],
+            "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": user}}],
             "current-context": "tests",
         }
-        _write(self.kubeconfig, json.dumps(config, indent=2))
+        _write(place, json.dumps(config, indent=2))
 
     def _run(self, name: str, program: Path, *arguments: str) -> None:
         with (self.directory / f"{name}.log").open("ab") as log:
@@ -178,14 +201,14 @@ class ControlPlane:
     def _last_words(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(errors="replace")[-2000:]
 
-    def stop(self) -> None:
-        """Ends all parts, one after the other: the API server does not end well without its etcd."""
+    def stop(self, patience_seconds: float = STOP_SECONDS) -> None:
+        """Ends all parts, one after the other: the API server does not end well without its etcd, nor while it has clients."""
         for name in (CONTROLLERS, "kube-apiserver", "etcd"):
             if (process := self._processes.get(name)) is None:
                 continue
             process.terminate()
             try:
-                process.wait(STOP_SECONDS)
+                process.wait(patience_seconds)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -193,20 +216,20 @@ class ControlPlane:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def stop_kept(directory: Path) -> bool:
+def stop_kept(directory: Path, patience_seconds: float = STOP_SECONDS) -> bool:
     """Ends what another process has started there; whether there was anything."""
     file = directory / "pids.json"
     if not file.exists():
         return False
     for name, pid in reversed(json.loads(file.read_text()).items()):
-        _end(name, pid)
+        _end(name, pid, patience_seconds)
     shutil.rmtree(directory)
     return True
 
 
-def _end(name: str, pid: int) -> None:
+def _end(name: str, pid: int, patience_seconds: float) -> None:
     """SIGTERM, unless the number is somebody else's by now, and in the end SIGKILL."""
-    for number, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+    for number, patience in ((signal.SIGTERM, patience_seconds), (signal.SIGKILL, STOP_SECONDS)):
         end = time.monotonic() + patience
         with contextlib.suppress(ProcessLookupError):
             if _name_of(pid) == name:
@@ -233,10 +256,10 @@ def _trusting(certificate: Path) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[ControlPlane]:
-    """One for as long as it is needed. Raises programs.Missing, Failed."""
+def running(directory: Path, found: Mapping[str, Path]) -> Iterator[ControlPlane]:
+    """One of these programs, for as long as it is needed. Raises Failed."""
     made = ControlPlane(directory)
-    made.start(programs.find())
+    made.start(found)
     try:
         yield made
     finally:

@@ -5,18 +5,14 @@ import json
 import pytest
 
 from bench import controller
-from tests.cluster import programs
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("kubernetes")]
 
 
 def test_controller_is_measured_at_its_start_at_rest_and_at_work() -> None:
     """Idle knows all instances, nothing is written when nothing has changed, and each instance costs something."""
     options = ["--rounds", "1", "--warm-up", "0", "--instances", "30", "--made", "10", "--quiet-seconds", "2"]
-    try:
-        found = controller.run(controller.parser().parse_args(options))
-    except programs.Missing as error:
-        pytest.skip(str(error))
+    found = controller.run(controller.parser().parse_args(options))
     start, made = found["start"], found["making"]
     assert start["seconds"] > 0 and start["pss"] > 20 and start["bare_seconds"] > 0
     assert (start["writes"], start["written"]) == (0, {})

@@ -43,14 +43,11 @@ def test_api_server_is_killed_and_comes_back_with_everything(own_plane: control_
     assert client.VersionApi(api.api_client).get_code().git_version == programs.version()
 
 
-def test_end_leaves_nothing(tmp_path: Path) -> None:
+def test_end_leaves_nothing(kubernetes: dict[str, Path], tmp_path: Path) -> None:
     """No process and no file, also when another process ends it."""
     directory = tmp_path / "plane"
     plane = control_plane.ControlPlane(directory)
-    try:
-        plane.start(programs.find())
-    except programs.Missing as error:
-        pytest.skip(str(error))
+    plane.start(kubernetes)
     pids = plane.pids
     assert set(pids) >= set(programs.NEEDED)
     assert all(
@@ -64,30 +61,16 @@ def test_end_leaves_nothing(tmp_path: Path) -> None:
     assert not directory.exists()
 
 
-def test_part_that_does_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_part_that_does_not_start_is_told_with_its_last_words(kubernetes: dict[str, Path], tmp_path: Path) -> None:
     """And the parts that did start end."""
-    try:
-        found = programs.find()
-    except programs.Missing as error:
-        pytest.skip(str(error))
     plane = control_plane.ControlPlane(tmp_path / "plane")
     broken = tmp_path / "kube-apiserver"
     broken.write_text("#!/bin/sh\necho no such flag >&2\nexit 1\n")
     broken.chmod(0o755)
     with pytest.raises(control_plane.Failed, match=r"(?s)kube-apiserver ended: .*no such flag"):
-        plane.start({**found, "kube-apiserver": broken})
+        plane.start({**kubernetes, "kube-apiserver": broken})
     assert plane.pids == {}
     assert not plane.directory.exists()
-
-
-def test_given_programs_are_used_and_what_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """KUBEBUILDER_ASSETS, as envtest reads it."""
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
-    (tmp_path / "etcd").touch()
-    with pytest.raises(programs.Missing, match=r"^KUBEBUILDER_ASSETS=.* has no kube-apiserver$"):
-        programs.find()
-    (tmp_path / "kube-apiserver").touch()
-    assert programs.find() == {name: tmp_path / name for name in ("etcd", "kube-apiserver")}
 
 
 def test_kubeconfig_is_the_administrators(kubeconfig: Path) -> None:

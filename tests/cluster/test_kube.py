@@ -1,11 +1,11 @@
-"""The controller's door to the API server: pages, watches, preconditions, events and logins, on a real one."""
+"""The controller's door to the API server: pages, watches, preconditions and events, on a real one."""
 
 import asyncio
 import contextlib
 import json
 import stat
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,27 +13,13 @@ import yaml
 
 from apb_controller.kube import errors, objects, patches, resources
 from apb_controller.kube.api import Api
-from apb_controller.kube.connection import Connection
 from apb_controller.kube.events import COMBINED, Events
 from apb_controller.rules.steps import Event
 from tests import ports
+from tests.cluster.apis import on
 from tests.cluster.catalog import Catalog
 
 pytestmark = pytest.mark.cluster
-
-
-def on(kubeconfig: Path, work: Callable[[Api], Awaitable[None]]) -> None:
-    """Does it with an Api of that kubeconfig."""
-
-    async def run() -> None:
-        connection = Connection(kubeconfig)
-        await connection.open()
-        try:
-            await work(Api(connection))
-        finally:
-            await connection.close()
-
-    asyncio.run(run())
 
 
 def config_map(space: Catalog, name: str, **data: str) -> objects.Object:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.apb.catalog.plugins.module_utils import catalog_objects
 
 from tests import plays, ports
 from tests.cluster import control_plane
+from tests.cluster.catalog import PLURALS
 from tests.cluster.hand import Hand
 from tests.plays import Object, Player, meanwhile, until
 
@@ -105,6 +107,8 @@ def test_instance_is_made_changed_and_given_back(player: Player, hand: Hand) -> 
     assert set(told["empties"]["result"]["spec"]) == {"clusterServiceClassExternalName", "clusterServicePlanExternalName"}
     assert "managedFields" not in told["makes"]["result"]["metadata"]
     assert len(told["after check of removal"]["resources"]) == 1
+    assert set(told["would remove"]["diff"]["before"]["spec"]) == set(told["empties"]["result"]["spec"])
+    assert told["removes"]["diff"] == told["would remove"]["diff"] and told["removes"]["diff"]["after"] == {}
     assert hand.get("ServiceInstance", "cache") is None
 
 
@@ -233,16 +237,37 @@ def test_binding_is_made_once_and_its_secret_is_never_told(player: Player, hand:
     with meanwhile(control):
         told = player.play(
             binding("would make", CHECK),
+            task("after check", "service_binding_info", hand.namespace),
             binding("makes"),
             binding("finds"),
+            binding("finds in check mode", CHECK),
             binding("changes parameters", parameters={"access": "write"}),
             binding("changes its Secret", CHECK, secret_name="other"),
             task("lists", "service_binding_info", hand.namespace, instance="cache"),
             task("lists others", "service_binding_info", hand.namespace, instance="other"),
+            binding("would remove", CHECK, state="absent"),
+            task("after check of removal", "service_binding_info", hand.namespace),
             binding("removes", state="absent"),
+            binding("finds removed", state="absent"),
+            task("lacks", "service_binding", hand.namespace, name="shop"),
         )
-    assert [told[name]["changed"] for name in ("would make", "makes", "finds", "removes")] == [True, True, False, True]
+    changes = {name: told[name]["changed"] for name in told if not told[name].get("failed") and "resources" not in told[name]}
+    assert changes == {
+        "would make": True,
+        "makes": True,
+        "finds": False,
+        "finds in check mode": False,
+        "would remove": True,
+        "removes": True,
+        "finds removed": False,
+    }
+    assert [len(told[name]["resources"]) for name in ("after check", "after check of removal")] == [0, 1]
     assert told["makes"]["secret_name"] == "shop-cache"
+    spec = told["would make"]["diff"]["after"]["spec"]
+    assert told["would make"]["diff"]["before"] == {} and spec == told["makes"]["diff"]["after"]["spec"]
+    assert (spec["instanceRef"], spec["secretTransforms"][1]["addKey"]) == ({"name": "cache"}, {"key": "pin", "stringValue": "<not shown>"})
+    assert told["removes"]["diff"] == {"before": {"spec": spec}, "after": {}}
+    assert told["lacks"]["msg"] == "state is present but all of the following are missing: instance"
     called = f"ServiceBinding {hand.namespace}/shop"
     assert told["changes parameters"]["msg"].startswith(f"{called} is there with another parameters, which cannot be changed: choose")
     assert told["changes its Secret"]["msg"].startswith(f"{called} is there with another secretName, which cannot be changed")
@@ -257,13 +282,14 @@ def test_broker_is_registered_changed_and_removed(player: Player, hand: Hand, is
     kind, module = ("ClusterServiceBroker", "cluster_service_broker") if is_cluster else ("ServiceBroker", "service_broker")
     place = None if is_cluster else hand.namespace
     name = f"apb-{time.time_ns()}"
-    given = {"name": name, "url": "https://apb", "auth_secret": "login", "ca_bundle": "PEM", "wait_sleep": 1}
+    given = {"name": name, "url": "https://me:canary@apb", "auth_secret": "login", "ca_bundle": "PEM", "wait_sleep": 1}
     if is_cluster:
         given["auth_secret_namespace"] = hand.namespace
     changed = {**given, "relist_behavior": "Manual", "class_restrictions": ["spec.externalName=redis"]}
     with meanwhile(lambda: hand.tell(kind, name, FETCHED)):
         told = player.play(
             task("would register", module, place, **given, keywords=CHECK),
+            task("lists none", "service_broker_info", place, name=name),
             task("registers", module, place, **given),
             task("finds", module, place, **given),
             task("would change", module, place, **changed, keywords=CHECK),
@@ -273,10 +299,17 @@ def test_broker_is_registered_changed_and_removed(player: Player, hand: Hand, is
             task("would remove", module, place, name=name, state="absent", keywords=CHECK),
             task("removes", module, place, name=name, state="absent"),
             task("finds removed", module, place, name=name, state="absent"),
+            task("lacks", module, place, name=name),
         )
-    assert [told[name]["changed"] for name in told if name != "lists"] == [True, True, False, True, True, False, True, True, False], told
+    changes = [told[name]["changed"] for name in told if not name.startswith(("lists", "lacks"))]
+    assert changes == [True, True, False, True, True, False, True, True, False], told
+    assert told["lists none"]["resources"] == []
+    assert told["lacks"]["msg"] == "state is present but all of the following are missing: url"
+    assert told["removes"]["diff"] == {"before": {"spec": told["lists"]["resources"][0]["spec"]}, "after": {}}
+    assert "canary" not in json.dumps(told)
     reference = {"name": "login", **({"namespace": hand.namespace} if is_cluster else {})}
     spec = told["lists"]["resources"][0]["spec"]
+    assert spec["url"] == "https://me:<not shown>@apb"
     assert spec["authInfo"] == {"basic": {"secretRef": reference}}
     assert (spec["caBundle"], spec["relistBehavior"], spec["catalogRestrictions"]) == (
         "UEVN",
@@ -285,6 +318,83 @@ def test_broker_is_registered_changed_and_removed(player: Player, hand: Hand, is
     )
     assert told["would change"]["diff"]["before"]["spec"]["relistBehavior"] == "Duration"
     assert hand.get(kind, name) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "given", "spec"),
+    [
+        ("ClusterServiceBroker", "cluster_service_broker", {"url": "https://apb"}, {"url": "https://apb"}),
+        ("ServiceBroker", "service_broker", {"url": "https://apb"}, {"url": "https://apb"}),
+        ("ServiceBinding", "service_binding", {"instance": "cache"}, {"instanceRef": {"name": "cache"}}),
+    ],
+)
+def test_object_that_does_not_become_ready_is_told_with_the_reason(
+    player: Player, hand: Hand, kind: str, module: str, given: Object, spec: Object
+) -> None:
+    """After the time that is given, or at once when it has failed; its end is waited for, and told when it takes too long."""
+    place = None if kind.startswith("Cluster") else hand.namespace
+    slow, failing = (f"{name}-{time.time_ns()}" for name in ("slow", "failing"))
+    for name in (slow, failing):
+        hand.make(kind, name, spec, finalizers=["test/kept"])
+    hand.tell(kind, slow, ("Ready", "False", "Trouble", "it is away"))
+    hand.tell(kind, failing, ("Ready", "False", "Trouble", "it is away"), ("Failed", "True", "Gone", "for ever"))
+    waited = {"wait_timeout": 1, "wait_sleep": 1}
+    told = player.play(
+        task("slow", module, place, name=slow, **given, **waited),
+        task("failing", module, place, name=failing, **given, wait_timeout=60),
+        task("does not end", module, place, name=slow, state="absent", **waited),
+        task("is not waited for", module, place, name=failing, state="absent", wait=False),
+    )
+    for name in (slow, failing):
+        hand.release(kind, name)
+    called = f"{kind} {place}/" if place else f"{kind} "
+    assert told["slow"]["msg"] == f"{called}{slow} is not ready after 1 s: Trouble: it is away"
+    assert told["failing"]["msg"] == f"{called}{failing} has failed: Gone: for ever; Trouble: it is away"
+    assert told["does not end"]["msg"] == f"{called}{slow} is not gone after 1 s: Trouble: it is away"
+    assert told["is not waited for"]["changed"] is True
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "spec"),
+    [
+        ("ClusterServiceBroker", "service_broker_info", {"url": "https://apb"}),
+        ("ServiceBroker", "service_broker_info", {"url": "https://apb"}),
+        ("ServiceInstance", "service_instance_info", {"clusterServiceClassExternalName": "redis"}),
+        ("ServiceBinding", "service_binding_info", {"instanceRef": {"name": "cache"}}),
+    ],
+)
+def test_objects_are_listed_by_name_and_by_labels(player: Player, hand: Hand, kind: str, module: str, spec: Object) -> None:
+    """In check mode too; those of other namespaces only where none is given, and nothing is an empty list."""
+    mark = str(time.time_ns())
+    place = None if kind.startswith("Cluster") else hand.namespace
+    for name in ("b", "a"):
+        hand.make(kind, f"{name}-{mark}", spec, labels={"mark": mark, "name": name})
+    marked = {"label_selectors": [f"mark={mark}"]}
+    told = player.play(
+        task("all", module, place, **marked),
+        task("in check mode", module, place, **marked, keywords=CHECK),
+        task("by label", module, place, label_selectors=[f"mark={mark}", "name in (b, c)"]),
+        task("by name", module, place, name=f"a-{mark}"),
+        task("unknown", module, place, name="c", **marked),
+        task("in no namespace", module, "nowhere", **marked),
+        task("by what is none", module, place, label_selectors=["=="]),
+    )
+    listed = {name: [each["metadata"]["name"][0] for each in result.get("resources", [])] for name, result in told.items()}
+    assert [listed.pop(name) for name in ("all", "in check mode", "by label", "by name")] == [["a", "b"], ["a", "b"], ["b"], ["a"]]
+    assert {each["kind"] for each in told["all"]["resources"]} == {kind}
+    assert not any(listed.values()) and not any(result["changed"] for result in told.values())
+    assert "found '==', expected: !, identifier" in told["by what is none"]["msg"]
+
+
+def test_lists_are_read_in_pages(hand: Hand, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are, of one namespace and of all."""
+    monkeypatch.setattr(catalog_objects, "PAGE", 2)
+    for name in "edcba":
+        hand.make("ServiceInstance", name, {"clusterServiceClassExternalName": "redis"}, labels={"odd": str(name in "ace").lower()})
+    instances = catalog_objects.Objects(catalog_objects.connect(kubeconfig=str(kubeconfig)), "ServiceInstance")
+    assert [each["metadata"]["name"] for each in instances.list(hand.namespace)] == list("abcde")
+    assert [each["metadata"]["name"] for each in instances.list(hand.namespace, ["odd=true"])] == list("ace")
+    assert [each["metadata"]["name"] for each in instances.list() if each["metadata"]["namespace"] == hand.namespace] == list("abcde")
 
 
 def test_catalog_is_listed_by_the_names_people_use(player: Player, hand: Hand) -> None:
@@ -326,7 +436,7 @@ def test_catalog_is_listed_by_the_names_people_use(player: Player, hand: Hand) -
 
 
 def test_cluster_that_cannot_be_used_is_told_with_the_cure(player: Player, hand: Hand, kubeconfig: Path, tmp_path: Path) -> None:
-    """No server, no kubeconfig, no rights, and none of our kinds."""
+    """No server, no kubeconfig, a token of nobody."""
     asked = {"name": "x", "namespace": hand.namespace}
     server = json.loads(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
     told = player.play(
@@ -339,21 +449,58 @@ def test_cluster_that_cannot_be_used_is_told_with_the_cure(player: Player, hand:
             validate_certs=False,
         ),
         task("has no file", "service_instance_info", **asked, kubeconfig=str(tmp_path / "gone")),
-        task("has no rights", "service_instance_info", **asked, impersonate_user="nobody"),
         task("has a wrong token", "service_instance_info", **asked, host=server, api_key="canary", validate_certs=False, kubeconfig=None),
     )
     assert "the API server cannot be reached" in told["is away"]["msg"]
     assert "check kubeconfig, context or host" in told["is away"]["msg"]
     assert "Could not create API client: Invalid kube-config file" in told["has no file"]["msg"]
-    assert 'User "nobody" cannot list resource "serviceinstances"' in told["has no rights"]["msg"]
     assert "Unauthorized" in told["has a wrong token"]["msg"]
     assert "canary" not in told["has a wrong token"]["msg"]
 
 
+EACH = {
+    "ClusterServiceBroker": ("cluster_service_broker", {"name": "x", "url": "https://apb"}),
+    "ServiceBroker": ("service_broker", {"name": "x", "namespace": "default", "url": "https://apb"}),
+    "ServiceInstance": ("service_instance", {"name": "x", "namespace": "default", "class": "redis"}),
+    "ServiceBinding": ("service_binding", {"name": "x", "namespace": "default", "instance": "cache"}),
+}
+LISTS = {
+    "ClusterServiceBroker": ("service_broker_info", {}),
+    "ServiceBroker": ("service_broker_info", {"namespace": "default"}),
+    "ClusterServiceClass": ("service_class_info", {}),
+    "ServiceClass": ("service_class_info", {"namespace": "default"}),
+    "ClusterServicePlan": ("service_plan_info", {}),
+    "ServicePlan": ("service_plan_info", {"namespace": "default"}),
+    "ServiceInstance": ("service_instance_info", {}),
+    "ServiceBinding": ("service_binding_info", {}),
+}
+
+
+def of_each(**more: object) -> list[Object]:
+    """A task with each module, named by its verb and kind."""
+    named = {"get": EACH, "list": LISTS}
+    return [task(f"{verb} {kind}", module, **given, **more) for verb in named for kind, (module, given) in named[verb].items()]
+
+
 def test_cluster_without_our_kinds_is_told(own_plane: control_plane.ControlPlane, tmp_path: Path) -> None:
-    """With what installs them."""
-    told = Player(tmp_path, of_cluster(own_plane.kubeconfig)).play(task("asks", "service_instance_info"))
-    assert told["asks"]["msg"].startswith("the cluster knows no ServiceInstance of servicecatalog.k8s.io/v1beta1: install the service")
+    """By each module, with what installs them."""
+    told = Player(tmp_path, of_cluster(own_plane.kubeconfig)).play(*of_each())
+    for name, result in told.items():
+        kind = name.split()[1]
+        assert result["msg"].startswith(
+            f"the cluster knows no {kind} of servicecatalog.k8s.io/v1beta1: install the service catalog first"
+        ), name
+
+
+def test_account_without_rights_is_told(player: Player, rights: Path) -> None:
+    """By each module, in the API server's words: who may not do what. What is offered may be read by everybody."""
+    told = player.play(*of_each(impersonate_user="nobody"))
+    for name, result in told.items():
+        verb, kind = name.split()
+        if kind in ("ClusterServiceClass", "ClusterServicePlan"):
+            assert "resources" in result, name
+            continue
+        assert f'User "nobody" cannot {verb} resource "{PLURALS[kind][0]}"' in result.get("msg", ""), name
 
 
 def test_credentials_are_looked_up_when_they_are_there(player: Player, hand: Hand, kubeconfig: Path) -> None:

@@ -1,7 +1,6 @@
 """The playbooks of docs/modules.md for Kubernetes, as they stand there: `apb up`, `apb controller`, a real API server and a real Redis."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,10 @@ import redis
 
 from tests import plays
 from tests.cluster.catalog import Catalog
-from tests.e2e.machine import Machine, machine
+from tests.e2e.machine import Machine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("controller")]
 GUIDE = plays.written_in(Path(__file__).parents[2] / "docs" / "modules.md")
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[Machine]:
-    """`apb up`."""
-    with machine() as made:
-        made.start()
-        yield made
-        made.stop()
 
 
 @pytest.fixture

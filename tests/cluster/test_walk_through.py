@@ -9,7 +9,10 @@ from apb_controller.rules import names
 from apb_controller.scopes import BOTH, CLUSTER, NAMESPACED, Scope
 from tests.brokers import scripted, user_provided
 from tests.cluster.catalog import Catalog, condition
-from tests.e2e.machine import Machine, login, machine, servers_in, wait
+from tests.conftest import ROOT
+from tests.e2e import own_services
+from tests.e2e.machine import Machine, login, servers_in, wait
+from tests.integration.collection import postgresql_server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("controller")]
 SERVICE, PLANS = "user-provided-service", ("default", "premium")
@@ -156,15 +159,6 @@ def test_catalog_changes_and_is_read_again(space: Catalog, ups: scripted.Broker)
         space.wait_gone("ClusterServicePlan", gone["id"])
 
 
-@pytest.fixture(scope="module")
-def up() -> Iterator[Machine]:
-    """`apb up` with its own services."""
-    with machine() as made:
-        made.start()
-        yield made
-        made.stop()
-
-
 def test_redis_of_apb_itself(space: Catalog, up: Machine) -> None:
     """A real server: by its name and default plan, a login from the Secret that works, and that does not when it is unbound."""
     password = (up.state / "admin.password").read_text().strip()
@@ -189,4 +183,26 @@ def test_redis_of_apb_itself(space: Catalog, up: Machine) -> None:
         space.remove("ServiceBinding", "cache")
         space.wait_gone("ServiceInstance", "cache")
         assert servers_in(directory) == [] and not directory.exists()
+        assert up.apb("instances") in ([], {"instances": []})
+
+
+def test_database_of_apb_itself(space: Catalog, up: Machine, postgresql: postgresql_server.Server) -> None:
+    """A part of a real PostgreSQL: what one binding's login writes the other's may only read, and nothing of it is left."""
+    password = (up.state / "admin.password").read_text().strip()
+    role = ROOT / "roles" / "postgresql"
+    with registered(space, NAMESPACED, f"http://{up.listen}", "admin", password):
+        words = {"serviceClassExternalName": "postgresql", "servicePlanExternalName": "postgresql-tenant"}
+        space.create("ServiceInstance", "orders", {**words, "parameters": {"connections": 5}})
+        space.create("ServiceBinding", "shop", {"instanceRef": {"name": "orders"}})
+        space.create("ServiceBinding", "reports", {"instanceRef": {"name": "orders"}, "parameters": {"access": "read"}})
+        shop, reports = (space.wait_ready("ServiceBinding", name) and space.credentials(name) for name in ("shop", "reports"))
+        connection = space.wait_ready("ServiceInstance", "orders")["status"]["connection"]
+        assert {name: str(value) for name, value in connection.items()}.items() <= shop.items()
+        assert own_services.use(role, shop) == (0, "readwrite: wrote and read row 1 of apb_client")
+        assert own_services.use(role, reports) == (0, "read: read 1 rows of apb_client, and cannot write")
+        space.remove("ServiceBinding", "shop")
+        assert [own_services.use(role, each)[0] for each in (shop, reports)] == [own_services.REFUSED, 0]
+        space.remove("ServiceBinding", "reports")
+        space.remove("ServiceInstance", "orders")
+        assert postgresql.sql("SELECT count(*) FROM pg_database WHERE datname = %s", shop["database"]) == [(0,)]
         assert up.apb("instances") in ([], {"instances": []})

@@ -117,6 +117,8 @@ def test_instance_is_made_changed_and_given_back(player: Player) -> None:
     assert told["finds in check mode"]["warnings"] == [
         "instance life: the broker does not tell all of its parameters; whether these would change is not known"
     ]
+    assert told["would make"]["diff"] == told["makes"]["diff"] and told["makes"]["diff"]["before"] == {}
+    assert told["would remove"]["diff"] == told["removes"]["diff"] and told["removes"]["diff"]["after"] == {}
     assert "canary" not in json.dumps(told)
     assert len({result["instance_id"] for result in told.values()}) == 1
 
@@ -150,6 +152,32 @@ def test_refusals_are_the_brokers_own_words(player: Player, boxes: Site) -> None
     assert "does not accept this login: check username and password, or token" in str(messages["is nobody"])
     assert messages["lacks"] == "instance r: state is present, and service or plan is missing"
     assert "mutually exclusive: username|token" in str(messages["has two logins"])
+    assert "canary" not in json.dumps(told)
+
+
+def test_broker_that_cannot_be_used_is_told_with_the_cure(player: Player, boxes: Site) -> None:
+    """By each module: nobody there, somebody else there, a login of nobody, an address with a password."""
+    modules = {
+        "osb_instance": {"service": "box", "plan": "small", "name": "x"},
+        "osb_binding": {"instance": "x", "name": "y"},
+        "osb_catalog_info": {},
+    }
+    url = boxes.admin["url"]
+    troubles = {
+        "away": ({"url": f"http://127.0.0.1:{ports.free()}"}, "gives no answer (Connection refused): does it run, and is the URL right?"),
+        "elsewhere": ({"url": f"{url}/docs"}, f"{url}/docs has no catalog (The requested URL was not found"),
+        "nobody": ({"password": "canary"}, "does not accept this login: check username and password, or token"),
+        "told twice": ({"url": url.replace("//", "//me:pass@")}, "url holds a user name or password: give them by username and password"),
+    }
+    told = player.play(
+        *(
+            task(f"{module} {name}", module, **given, **trouble)
+            for name, (trouble, _) in troubles.items()
+            for module, given in modules.items()
+        )
+    )
+    for name, result in told.items():
+        assert troubles[name.partition(" ")[2]][1] in result["msg"], name
     assert "canary" not in json.dumps(told)
 
 
@@ -220,6 +248,9 @@ def test_binding_is_made_once_looked_up_and_taken_back(player: Player, boxes: Si
     changing = ("would make", "makes", "would remove", "removes")
     silent = ("is gone without an instance", "finds", "finds in check mode", "tells", "finds removed")
     assert {name: changes[name] for name in (*changing, *silent)} == {name: name in changing for name in (*changing, *silent)}
+    made = {"before": {}, "after": {"parameters": {"access": "write"}}}
+    assert told["would make"]["diff"] == told["makes"]["diff"] == made
+    assert told["would remove"]["diff"] == told["removes"]["diff"] == {"before": made["after"], "after": {}}
     credentials = json.loads((player.directory / "all").read_text())
     assert credentials == told["tells"]["credentials"]
     assert json.loads((player.directory / "one").read_text()) == credentials["username"]
@@ -233,8 +264,12 @@ def test_binding_is_made_once_looked_up_and_taken_back(player: Player, boxes: Si
 def test_catalog_is_told(player: Player) -> None:
     """With what its plans take."""
     told = player.play(
-        task("all", "osb_catalog_info"), task("one", "osb_catalog_info", service="box"), task("none", "osb_catalog_info", service="x")
+        task("all", "osb_catalog_info"),
+        task("in check mode", "osb_catalog_info", keywords=CHECK),
+        task("one", "osb_catalog_info", service="box"),
+        task("none", "osb_catalog_info", service="x"),
     )
+    assert told["in check mode"]["services"] == told["all"]["services"] and not told["all"]["changed"]
     assert [service["name"] for service in told["all"]["services"]] == ["box"]
     (service,) = told["one"]["services"]
     assert service["plans"][0]["schemas"]["service_instance"]["create"]["parameters"]["properties"]["size"]["maximum"] == 9

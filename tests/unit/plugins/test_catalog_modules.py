@@ -132,6 +132,23 @@ def test_object_is_shown_without_what_transforms_add():
     assert spec["secretTransforms"][0]["addKey"]["stringValue"] == "canary"
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://me:canary@apb:8780/x", "https://me:<not shown>@apb:8780/x"),
+        ("https://me@apb", "https://me@apb"),
+        ("https://apb", "https://apb"),
+        ("https://[apb", "https://[apb"),
+        (None, None),
+    ],
+)
+def test_object_is_shown_without_the_password_in_its_address(url, told):
+    """Controllers take one from there."""
+    broker = {"metadata": {"name": "b"}, "spec": {"url": url}}
+    assert catalog_objects.shown(broker)["spec"]["url"] == told
+    assert broker["spec"]["url"] == url
+
+
 def test_login_of_a_broker_is_a_reference():
     """Of the kind of login; an empty name takes it away."""
     params = dict.fromkeys(catalog_brokers.SPEC) | {"auth_type": "bearer", "auth_secret": "s", "auth_secret_namespace": "n"}

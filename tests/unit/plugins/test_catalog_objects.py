@@ -1,6 +1,7 @@
 """How one object is brought to what is wanted: races, waiting, and its end. Against objects that change as a test says."""
 
 import copy
+import types
 
 import pytest
 from ansible_collections.apb.catalog.plugins.module_utils import catalog_objects
@@ -143,3 +144,39 @@ def test_check_mode_waits_for_nothing(clock):
     assert wanted(objects, check_mode=True).present({"a": 2})["diff"] == {"before": {"spec": {"a": 1}}, "after": {"spec": {"a": 2}}}
     assert wanted(objects, check_mode=True).absent()["changed"]
     assert clock[0] == 0
+
+
+class Client:
+    """One that lists these names in pages, and forgets what it was listing after `remembers` of them."""
+
+    def __init__(self, *names, remembers=99):
+        self.names, self.remembers, self.asked = names, remembers, []
+
+    def resource(self, kind, api_version):
+        return f"{api_version} {kind}"
+
+    def get(self, _resource, *, limit, _continue, **asked):
+        self.asked.append((limit, _continue, asked))
+        begin = int(_continue or 0)
+        if begin and len(self.asked) > self.remembers:
+            raise catalog_objects.GoneError(types.SimpleNamespace(status=410, reason="Expired", body="{}", headers={}))
+        end = begin + limit if limit else len(self.names)
+        rest = {"continue": str(end)} if end < len(self.names) else {}
+        page = {"metadata": rest, "items": [{"metadata": {"name": name}} for name in self.names[begin:end]]}
+        return types.SimpleNamespace(to_dict=lambda: page)
+
+
+@pytest.mark.parametrize(
+    ("remembers", "asked"),
+    [(99, [(2, None), (2, "2"), (2, "4")]), (2, [(2, None), (2, "2"), (2, "4"), (None, None)])],
+    ids=["all", "forgotten"],
+)
+def test_objects_are_listed_in_pages(monkeypatch, remembers, asked):
+    """In the order of their names; all at once when the server forgets meanwhile what it was listing (410)."""
+    monkeypatch.setattr(catalog_objects, "PAGE", 2)
+    client = Client("e", "d", "c", "b", "a", remembers=remembers)
+    found = catalog_objects.Objects(client, "ServiceInstance").list("shop", ["team=a", "tier=b"])
+    assert [each["metadata"]["name"] for each in found] == list("abcde")
+    assert {each["kind"] for each in found} == {"ServiceInstance"}
+    assert [each[:2] for each in client.asked] == asked
+    assert all(each[2] == {"namespace": "shop", "label_selector": "team=a,tier=b"} for each in client.asked)

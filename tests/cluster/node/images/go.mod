@@ -1,0 +1,3 @@
+module example.invalid/apb/images
+
+go 1.24.0
