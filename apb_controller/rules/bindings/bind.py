@@ -106,6 +106,7 @@ def not_injected(draft: Draft, error: str, world: World) -> Step:
         return draft.step()
     draft.ready("False", "ErrorInjectingBindResult", message)
     draft.warn("ErrorInjectingBindResult", message)
+    draft.set(outcomeUncertain=True)  # the broker has it: what it says to the next request does not mean that it has not
     draft.try_later(world.limits)
     return draft.step()
 

@@ -266,6 +266,8 @@ def test_secret_that_cannot_be_written_is_tried_again_and_given_back_after_seven
     found = bindings.after_secret(cluster.binding(status=binding_status()), "forbidden", binding_world())
     assert condition(found.status, "Ready") == ("False", "ErrorInjectingBindResult")
     assert found.status["attempts"] == 1
+    refused = after(Call.BIND, found.status, http(400)).status
+    assert refused["orphanMitigationInProgress"] is True, "what could not be written down is there"
     late = bindings.after_secret(cluster.binding(status=binding_status(operationStartTime=LONG_AGO)), "forbidden", binding_world())
     assert condition(late.status, "Failed") == ("True", "ErrorReconciliationRetryTimeout")
     assert late.status["orphanMitigationInProgress"] is True
