@@ -110,7 +110,8 @@ def _synced(broker: Object, world: World) -> Step:
     draft.drop("Failed")
     draft.ready("True", "FetchedCatalog", FETCHED)
     draft.tell("FetchedCatalog", FETCHED)
-    return draft.step()
+    # What was read twice within a second changes nothing, so no watch event leads to the look that knows when the next one is due.
+    return draft.step(wait_seconds=None if draft.is_changed else 1.0)
 
 
 def _no_login(draft: Draft, broker: Object, world: World) -> Step:

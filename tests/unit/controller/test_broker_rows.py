@@ -84,6 +84,13 @@ def test_catalog_becomes_objects_and_ready(scope):
     assert [event.is_warning for event in sync.step.events] == [False]
 
 
+def test_catalog_that_is_read_twice_within_a_second_is_read_again_when_it_is_due():
+    """The second time nothing is written."""
+    first = heard_catalog(thing(), http(200, BODY), broker_world()).step
+    again = heard_catalog(thing(first.status), http(200, BODY), broker_world()).step
+    assert (again.status, again.wait_seconds) == (None, 1)
+
+
 def test_login_that_cannot_be_read_is_told():
     """§2.2 auth err."""
     found = brokers.next_step(thing(), broker_world(login_error='secret "ns/s" not found'))
