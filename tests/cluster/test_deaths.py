@@ -11,7 +11,7 @@ from tests.cluster import lives
 from tests.cluster.lives import LIVES, Line
 
 pytestmark = pytest.mark.cluster
-PARTS = 8
+PARTS = 16
 SHORT = ("begun", 0)  # the part of the long tests that is in every run
 LONGEST_LIFE = 9  # points that a controller of many passes at most
 NO_END = -2  # which no point is

@@ -17,7 +17,7 @@ from tests.e2e.machine import wait
 pytestmark = pytest.mark.cluster
 INSTANCE, BINDING = "ServiceInstance", "ServiceBinding"
 LEASE_SECONDS = 3
-MANY, BATCH = 30, 20
+MANY, BATCH = 30, 12
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ They have a control plane of their own, which they break and mend.
 """
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -97,11 +98,22 @@ def test_operations_that_are_under_way_outlive_the_api_server(
         broker.unscript()
 
 
-@pytest.mark.parametrize("options", [(), ("--watch-cache=false",)], ids=["of the API server", "of etcd"])
+TOO_OLD = {  # options of the API server, what it says
+    "by the API server": ((), "too old resource version"),
+    "by etcd": (("--watch-cache=false",), "The resourceVersion for the provided watch is too old"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), TOO_OLD.values(), ids=TOO_OLD)
 def test_watch_that_is_too_old_begins_anew(
-    plane: ControlPlane, space: Catalog, broker: scripted.Broker, controllers: Callable[..., Controller], options: tuple[str, ...]
+    plane: ControlPlane,
+    space: Catalog,
+    broker: scripted.Broker,
+    controllers: Callable[..., Controller],
+    options: tuple[str, ...],
+    words: str,
 ) -> None:
-    """410, for the memory of the API server or etcd is too short: what came, changed and went in the meantime is seen all the same."""
+    """410, for what happened is forgotten: what came, changed and went in the meantime is seen all the same."""
     controller = controllers("--no-lease")
     with offers.registered(space, broker):
         for name in ("changed", "gone"):
@@ -123,6 +135,7 @@ def test_watch_that_is_too_old_begins_anew(
         space.wait_reason(INSTANCE, "changed", "InstanceUpdatedSuccessfully")
         space.wait_gone(BINDING, "gone")
         assert all(controller.metric("apb_controller_lists_total", kind=kind) > count for kind, count in lists.items())
+        assert words in controller.log.read_text()
         space.remove(BINDING, "changed")
     plane.kill_api()
     plane.start_api_again()
@@ -155,5 +168,26 @@ def test_leader_that_could_not_renew_its_lease_for_a_while_forgets_nothing(
         for number in range(MANY):
             space.wait_ready(INSTANCE, f"one-{number}")
         assert controller.metric("apb_controller_leading") == 1
+        assert len(broker.ledger.instances) == MANY == broker.ledger.creations
+        broker.unscript()
+
+
+def test_leader_that_stood_still_for_a_while_forgets_nothing(
+    space: Catalog, broker: scripted.Broker, controllers: Callable[..., Controller]
+) -> None:
+    """The same, of a process that got no time: nobody has taken its Lease, but it did not have it for a moment."""
+    controller = controllers("--lease-seconds", str(LEASE_SECONDS))
+    with offers.registered(space, broker):
+        broker.script(Call.PROVISION, Slow(0.2), times=None)
+        for number in range(MANY):
+            offers.instance(space, f"one-{number}")
+        broker.wait_for(Call.PROVISION, 3)
+        assert controller.process is not None
+        controller.process.send_signal(signal.SIGSTOP)
+        time.sleep(LEASE_SECONDS)  # nothing happens that could be waited for
+        controller.process.send_signal(signal.SIGCONT)
+        for number in range(MANY):
+            space.wait_ready(INSTANCE, f"one-{number}")
+        assert "the lease is lost" in controller.log.read_text()
         assert len(broker.ledger.instances) == MANY == broker.ledger.creations
         broker.unscript()
