@@ -10,6 +10,9 @@ TOO_LONG = "The broker has not removed it for too long; it goes on being asked"
 
 def in_progress(draft: Draft, reason: str, message: str, outcome: Outcome, limits: Limits) -> None:
     """The operation goes on: what the broker says of it is told when it is new, and it is asked again later."""
+    was_lost = draft.reason("Ready") == NOT_POLLED
+    if outcome.kind is Kind.IN_PROGRESS and was_lost:
+        draft.set(attempts=None)  # the pauses that grew while it could not be asked say nothing of how long it takes
     if outcome.kind is not Kind.IN_PROGRESS:
         error = f"Error polling last operation: {outcome.error or 'Status: 410'}"
         draft.ready("False", NOT_POLLED, error)
@@ -19,7 +22,7 @@ def in_progress(draft: Draft, reason: str, message: str, outcome: Outcome, limit
         if draft.message("Ready") != message:
             draft.tell(reason, message)
         draft.ready("False", reason, message)
-    elif draft.reason("Ready") == NOT_POLLED:
+    elif was_lost:
         draft.ready("False", reason, message)
     draft.poll_later(limits, outcome.retry_after)
 

@@ -8,7 +8,7 @@ from apb_controller.rules.answers import Call
 from apb_controller.scopes import BOTH, Scope
 from tests.brokers import scripted
 from tests.brokers.scripted import Cut, Fail, Garbage, Hang, Held, Started
-from tests.cluster import offers
+from tests.cluster import catalog, offers
 from tests.cluster.catalog import Catalog, condition
 from tests.cluster.controllers import Controller
 from tests.cluster.offers import told
@@ -107,8 +107,11 @@ def test_asynchronous_failure_is_shown_and_its_rest_removed(space: Catalog, brok
 
 
 @pytest.mark.parametrize("seconds", [0, pytest.param(60, marks=pytest.mark.long)])
-def test_broker_that_was_away_is_asked_again(space: Catalog, broker: scripted.Broker, seconds: int) -> None:
+def test_broker_that_was_away_is_asked_again(
+    space: Catalog, broker: scripted.Broker, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All that it was needed for says so meanwhile, and goes on by itself when it is there again: nothing is lost, nothing done twice."""
+    monkeypatch.setattr(catalog, "SECONDS", 60 + 2 * seconds)  # as long as it was away, pauses have become
     with offers.registered(space, broker):
         for name in ("kept", "changed", "going"):
             offers.instance(space, name)

@@ -500,7 +500,8 @@ def test_poll_that_succeeds_again_says_so():
     """What could not be polled is said until it can be, also by a broker that describes nothing; a description stays till the next one."""
     lost, step = after(Call.LAST_OPERATION, cluster.polled(), UNREACHABLE)
     assert reasons(step) == ["ErrorPollingLastOperation"]
-    found, _ = after(Call.LAST_OPERATION, lost, state("in progress"))
+    found, _ = after(Call.LAST_OPERATION, {**lost, "attempts": 9}, state("in progress"))
+    assert found["nextAttemptTime"] == "2026-03-01T12:00:01Z", "the pauses begin anew"
     assert (condition(found, "Ready"), message(found)) == (("False", "Provisioning"), "The instance is being provisioned asynchronously")
     half, _ = after(Call.LAST_OPERATION, cluster.polled(), state("in progress", "half"))
     again, _ = after(Call.LAST_OPERATION, half, state("in progress"))
