@@ -20,6 +20,7 @@ CATALOG = "/apis/servicecatalog.k8s.io/v1beta1"
 DEFINED = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WRITES = ("POST", "PUT", "PATCH", "DELETE", "APPLY", "DELETECOLLECTION")
 CONNECTIONS = 20
+DEFINED_SECONDS = 120
 Object = dict[str, Any]
 Work = TypeVar("Work")
 
@@ -79,12 +80,13 @@ class Client:
             rest = f"&continue={token}"
 
     async def define(self) -> None:
-        """The catalog's kinds, until they are served."""
+        """The catalog's kinds, until they are served. Raises TimeoutError."""
         for file in sorted(DEFINITIONS.iterdir()):
             await self.call("POST", DEFINED, yaml.safe_load(file.read_text()))
-        for file in sorted(DEFINITIONS.iterdir()):
-            while not _is_served(await self.call("GET", f"{DEFINED}/{file.stem}.servicecatalog.k8s.io")):
-                await asyncio.sleep(0.05)
+        async with asyncio.timeout(DEFINED_SECONDS):
+            for file in sorted(DEFINITIONS.iterdir()):
+                while not _is_served(await self.call("GET", f"{DEFINED}/{file.stem}.servicecatalog.k8s.io")):
+                    await asyncio.sleep(0.05)
 
     async def writes(self) -> dict[str, float]:
         """{verb resource: requests} that the API server has carried out and that changed, or might have changed, something; no Leases."""

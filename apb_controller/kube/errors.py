@@ -52,13 +52,19 @@ _BY_STATUS: dict[int, type[KubeError]] = {
 
 
 def of_answer(status: int, body: bytes, retry_after: str | None = None) -> KubeError:
-    """The error that an answer of 400 or more is."""
+    """The error that an answer of 400 or more is.
+
+    That something is not there is believed only of who says so: a server that does not serve the kind (yet, or any more), and whoever may
+    stand before it, answers 404 as well.
+    """
     try:
         said = json.loads(body)
     except ValueError:
         said = {}
     said = said if isinstance(said, dict) else {}
     message = str(said.get("message") or f"the API server answered {status}")
+    if status == 404 and said.get("reason") != "NotFound":
+        return Unavailable(message, status)
     return of_status(status, str(said.get("reason") or ""), message, float(retry_after) if retry_after and retry_after.isdigit() else None)
 
 

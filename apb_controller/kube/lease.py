@@ -49,11 +49,21 @@ class Lease:
         log.info("leading", lease=f"{self._namespace}/{self._name}", identity=self._identity)
 
     async def hold(self) -> None:
-        """Renews it; returns when it is lost."""
-        while self.is_held:
-            await asyncio.sleep(min(self.terms.pause, max(0.0, self._held_until - time.monotonic())))
-            await self._attempt()
+        """Renews it; returns when it is lost.
+
+        What was renewed too late is lost as well, though nobody else has it: who asked in between was told that it is not held, and has
+        given up what it was about to do.
+        """
+        while await self._is_renewed(self._held_until):
+            pass
         log.error("the lease is lost", lease=f"{self._namespace}/{self._name}", identity=self._identity)
+
+    async def _is_renewed(self, until: float) -> bool:
+        """Whether it is held without a gap: before `until` it was renewed, or may still be."""
+        await asyncio.sleep(min(self.terms.pause, max(0.0, until - time.monotonic())))
+        if time.monotonic() < until:
+            await self._attempt(until - time.monotonic())
+        return time.monotonic() < until
 
     async def release(self) -> None:
         """Gives it back, so that another one need not wait for its end."""
@@ -66,11 +76,11 @@ class Lease:
         except errors.KubeError as error:
             log.warning("the lease is not given back", error=str(error))
 
-    async def _attempt(self) -> bool:
-        """Takes or renews it, if it may."""
+    async def _attempt(self, seconds: float | None = None) -> bool:
+        """Takes or renews it, if it may, within that time."""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self.terms.give_up):
+            async with asyncio.timeout(self.terms.give_up if seconds is None else seconds):
                 await self._take_or_renew()
         except errors.Conflict:
             return False  # another one was faster

@@ -53,7 +53,8 @@ class Term:
         try:
             await self._run(time.monotonic())
         finally:
-            self._looks.break_off()
+            await self._looks.finish(0)
+            self._queue.clear()
             await self._client.close()
 
     async def _run(self, began: float) -> None:

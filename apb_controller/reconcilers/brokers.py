@@ -9,7 +9,7 @@ from apb_controller.reconcilers.calls import Calls
 from apb_controller.reconcilers.context import Context
 from apb_controller.reconcilers.known import place_of
 from apb_controller.reconcilers.writes import Writes
-from apb_controller.rules import brokers
+from apb_controller.rules import brokers, catalog_changes
 from apb_controller.rules.answers import Outcome
 from apb_controller.rules.brokers import World
 from apb_controller.rules.catalog_changes import Change
@@ -137,8 +137,7 @@ class Entries:
     async def look(self, key: Key) -> Again:
         """One look. Raises KubeError and NotLeading."""
         thing = self._context.known.get(*key)
-        is_removed = thing is not None and (thing.get("status") or {}).get("removedFromBrokerCatalog")
-        if thing is None or not is_removed or thing["metadata"].get("deletionTimestamp") or self._context.known.is_referred_to(thing):
+        if thing is None or not catalog_changes.is_to_go(thing, is_referred_to=self._context.known.is_referred_to(thing)):
             return NOT_AGAIN
         await self._writes.delete(key.kind, key.namespace, key.name, thing["metadata"]["uid"])
         return NOT_AGAIN

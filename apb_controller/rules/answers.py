@@ -60,6 +60,7 @@ class Kind(enum.Enum):
 
 DELETIONS = (Call.DEPROVISION, Call.UNBIND)
 CREATIONS = (Call.PROVISION, Call.BIND)
+UNANSWERED = (Kind.TIMEOUT, Kind.UNREACHABLE, Kind.LOST)
 _OF_TROUBLE = {Trouble.TIMEOUT: Kind.TIMEOUT, Trouble.UNREACHABLE: Kind.UNREACHABLE, Trouble.BROKEN: Kind.LOST}
 
 
@@ -89,6 +90,11 @@ class Outcome:
     def operation(self) -> str | None:
         """The broker's name for what it has started."""
         return self.body.get("operation")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the broker refuses only because it works on the thing already (OSB 2.17, "Service Broker Errors")."""
+        return self.kind is Kind.REFUSED and self.body.get("error") == "ConcurrencyError"
 
 
 def classified(call: Call, answer: Answer, now: datetime, *, may_be_async: bool = True) -> Outcome:

@@ -77,7 +77,7 @@ def after(broker: Object, outcome: Outcome, world: World) -> Sync:
     """What the broker's answer makes of it."""
     if outcome.kind is not Kind.DONE:
         draft = Draft(broker.get("status"), world.now)
-        return Sync(_not_fetched(draft, broker, outcome.error, world, outcome.retry_after))
+        return Sync(_not_fetched(draft, broker, outcome.error, world, outcome))
     try:
         wanted = catalog.wanted(outcome.body, broker, world.scope)
     except (catalog.CatalogError, restrictions.RestrictionError) as error:
@@ -95,13 +95,6 @@ def not_synced(broker: Object, error: str, world: World) -> Step:
     return _later(draft, broker, "ErrorSyncingCatalog", f"Error syncing catalog from {world.scope.broker}.{error}", world)
 
 
-def not_listed(broker: Object, kind: str, error: str, world: World) -> Step:
-    """Classes or plans (`kind`) could not be listed."""
-    plural = f"{kind}es" if kind.endswith("Class") else f"{kind}s"
-    text = f"Error listing {plural}.{error}"
-    return _later(Draft(broker.get("status"), world.now), broker, f"ErrorListing{plural}", text, world)
-
-
 def not_deleted(broker: Object, kind: str, name: str, error: str, world: World) -> Step:
     """A class or plan could not be deleted."""
     draft = Draft(broker.get("status"), world.now)
@@ -117,7 +110,8 @@ def _synced(broker: Object, world: World) -> Step:
     draft.drop("Failed")
     draft.ready("True", "FetchedCatalog", FETCHED)
     draft.tell("FetchedCatalog", FETCHED)
-    return draft.step()
+    # What was read twice within a second changes nothing, so no watch event leads to the look that knows when the next one is due.
+    return draft.step(wait_seconds=None if draft.is_changed else 1.0)
 
 
 def _no_login(draft: Draft, broker: Object, world: World) -> Step:
@@ -126,10 +120,10 @@ def _no_login(draft: Draft, broker: Object, world: World) -> Step:
     return _not_fetched(draft, broker, message, world, None, is_told=True)
 
 
-def _not_fetched(draft: Draft, broker: Object, error: str, world: World, retry_after: float | None, *, is_told: bool = False) -> Step:
+def _not_fetched(draft: Draft, broker: Object, error: str, world: World, outcome: Outcome | None, *, is_told: bool = False) -> Step:
     """The catalog could not be read: since when is kept, and told as a failure after the time for retries."""
     draft.set(operationStartTime=draft.status.get("operationStartTime") or times.written(world.now))
-    step = _later(draft, broker, "ErrorFetchingCatalog", f"Error fetching catalog.{error}", world, retry_after, is_told=is_told)
+    step = _later(draft, broker, "ErrorFetchingCatalog", f"Error fetching catalog.{error}", world, outcome, is_told=is_told)
     if not draft.has_taken(world.limits.retry_duration) or draft.is_true("Failed"):
         return step
     draft.condition("Failed", "True", "ErrorReconciliationRetryTimeout", TOO_LONG)
@@ -143,7 +137,7 @@ def _later(
     reason: str,
     message: str,
     world: World,
-    retry_after: float | None = None,
+    outcome: Outcome | None = None,
     *,
     ready: str = "False",
     is_told: bool = False,
@@ -153,7 +147,7 @@ def _later(
         draft.warn(reason, message)
     if broker["metadata"].get("generation") != draft.status.get("observedGeneration"):
         draft.set(attempts=None, observedGeneration=broker["metadata"].get("generation"))
-    draft.try_later(world.limits, retry_after)
+    draft.try_later(world.limits, outcome)
     return draft.step()
 
 

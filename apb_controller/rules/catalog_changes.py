@@ -45,9 +45,9 @@ def between(wanted: catalog.Wanted, classes: Mapping[str, Object], plans: Mappin
     return changes
 
 
-def unreferenced(kind: str, present: Mapping[str, Object], referenced: set[str]) -> list[Change]:
-    """Classes or plans that have left their catalog and that no instance refers to any more: they go."""
-    return [Change("delete", kind, name) for name, there in present.items() if _is_removed(there) and name not in referenced]
+def is_to_go(there: Object, *, is_referred_to: bool) -> bool:
+    """Whether a class or plan is to be deleted: it has left its catalog, and no instance refers to it any more."""
+    return _is_removed(there) and not is_referred_to and not there["metadata"].get("deletionTimestamp")
 
 
 def is_owned(there: Object, broker: Object) -> bool:

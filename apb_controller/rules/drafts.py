@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from apb_controller.rules import conditions, times
+from apb_controller.rules.answers import Outcome
 from apb_controller.rules.steps import Blocked, Event, Limits, Status, Step
 
 OPERATION = ("currentOperation", "operationStartTime", "lastOperation", "inProgressProperties")
@@ -42,6 +43,14 @@ class Draft:
         """Sets the condition Ready."""
         self.condition("Ready", state, reason, message)
 
+    def fail(self, reason: str, message: str, failure: str, final: str | None = None) -> None:
+        """Ready says what went wrong, Failed that it is not tried again, both with an event. `final`: what Failed says, if it is more."""
+        self.ready("False", reason, message)
+        self.warn(reason, message)
+        self.condition("Failed", "True", failure, final or message)
+        if (failure, final or message) != (reason, message):
+            self.warn(failure, final or message)
+
     def is_true(self, kind: str) -> bool:
         """Whether a condition is True."""
         return conditions.is_true(self.status.get("conditions"), kind)
@@ -49,6 +58,10 @@ class Draft:
     def message(self, kind: str) -> str:
         """The message of a condition; empty if there is none."""
         return str((conditions.found(self.status.get("conditions"), kind) or {}).get("message", ""))
+
+    def reason(self, kind: str) -> str:
+        """The reason of a condition; empty if there is none."""
+        return str((conditions.found(self.status.get("conditions"), kind) or {}).get("reason", ""))
 
     def warn(self, reason: str, message: str) -> None:
         """Adds a warning."""
@@ -77,10 +90,13 @@ class Draft:
         """The broker works on it no more; the operation goes on."""
         self.set(asyncOpInProgress=False, lastOperation=None)
 
-    def try_later(self, limits: Limits, retry_after: float | None = None) -> None:
-        """Counts an attempt, and says when the next one is: later each time, and not before the broker wants to be asked."""
-        pause = self._pause(limits, limits.longest_retry_pause)
-        self._next(max(pause, timedelta(seconds=retry_after or 0)), limits)
+    def try_later(self, limits: Limits, outcome: Outcome | None = None) -> None:
+        """Counts an attempt, and says when the next one is: later each time, and not before the broker wants to be asked.
+
+        A broker that is busy with the thing is asked as often as one that is polled: what it works on may be what is waited for.
+        """
+        pause = self._pause(limits, limits.longest_poll_pause if outcome and outcome.is_busy else limits.longest_retry_pause)
+        self._next(max(pause, timedelta(seconds=(outcome.retry_after if outcome else None) or 0)), limits)
 
     def poll_later(self, limits: Limits, retry_after: float | None = None) -> None:
         """Says when the broker is asked again: when it wants to be, otherwise later each time."""
@@ -115,7 +131,8 @@ class Draft:
     def blocked(self, why: Blocked, limits: Limits) -> Step:
         """Tells why nothing can be done, once; then it is looked at again after a pause."""
         told = conditions.found(self.before.get("conditions"), "Ready") or {}
-        self.ready("False", why.reason, why.message)
+        is_removal = self.status.get("currentOperation") == "Deprovision" and not self.status.get("orphanMitigationInProgress")
+        self.ready("Unknown" if is_removal else "False", why.reason, why.message)
         if why.is_failure:
             self.condition("Failed", "True", why.reason, why.message)
         if (told.get("reason"), told.get("message")) != (why.reason, why.message):

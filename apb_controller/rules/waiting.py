@@ -10,17 +10,24 @@ TOO_LONG = "The broker has not removed it for too long; it goes on being asked"
 
 def in_progress(draft: Draft, reason: str, message: str, outcome: Outcome, limits: Limits) -> None:
     """The operation goes on: what the broker says of it is told when it is new, and it is asked again later."""
-    if outcome.description:
+    was_lost = draft.reason("Ready") == NOT_POLLED
+    if outcome.kind is Kind.IN_PROGRESS and was_lost:
+        draft.set(attempts=None)  # the pauses that grew while it could not be asked say nothing of how long it takes
+    if outcome.kind is not Kind.IN_PROGRESS:
+        error = f"Error polling last operation: {outcome.error or 'Status: 410'}"
+        draft.ready("False", NOT_POLLED, error)
+        draft.warn(NOT_POLLED, error)
+    elif outcome.description:
         message = f"{message} ({outcome.description})"
         if draft.message("Ready") != message:
             draft.tell(reason, message)
         draft.ready("False", reason, message)
-    elif outcome.kind is not Kind.IN_PROGRESS:
-        draft.warn(NOT_POLLED, f"Error polling last operation: {outcome.error or 'Status: 410'}")
+    elif was_lost:
+        draft.ready("False", reason, message)
     draft.poll_later(limits, outcome.retry_after)
 
 
-def not_removed(draft: Draft, status_field: str, reason: str, message: str, retry_after: float | None, limits: Limits) -> None:
+def not_removed(draft: Draft, status_field: str, reason: str, message: str, outcome: Outcome | None, limits: Limits) -> None:
     """A removal failed. It is tried again until it succeeds (OSB 2.17, "Orphan Mitigation"); that it takes too long is only told.
 
     `status_field` is `deprovisionStatus` or `unbindStatus`.
@@ -32,4 +39,4 @@ def not_removed(draft: Draft, status_field: str, reason: str, message: str, retr
         draft.set(**{status_field: "Failed"})
         draft.condition("Failed", "True", "ErrorReconciliationRetryTimeout", TOO_LONG)
         draft.warn("ErrorReconciliationRetryTimeout", TOO_LONG)
-    draft.try_later(limits, retry_after)
+    draft.try_later(limits, outcome)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 
 import structlog
 
@@ -12,6 +13,7 @@ from apb_controller.kube.resources import Resource
 from apb_controller.runtime.store import Store
 
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 10.0
+SHORTEST_WATCH_SECONDS = 1.0  # one that ends earlier, with nothing told, is no watch (client-go)
 
 log = structlog.get_logger("apb.controller.informer")
 
@@ -21,17 +23,17 @@ class Informer:
 
     def __init__(self, api: Api, resource: Resource, store: Store) -> None:
         self._api, self._resource, self._store = api, resource, store
-        self._failures = 0
+        self._failures, self._version = 0, ""
         self.is_synced = asyncio.Event()
 
     async def run(self) -> None:
         """For ever."""
         while True:
-            version = await self._list()
+            await self._list()
             self.is_synced.set()
-            await self._follow(version)
+            await self._follow()
 
-    async def _list(self) -> str:
+    async def _list(self) -> None:
         while True:
             newest = self._store.newest
             try:
@@ -39,25 +41,31 @@ class Informer:
             except errors.KubeError as error:
                 await self._pause("cannot be listed", error)
                 continue
-            self._failures = 0
+            self._failures, self._version = 0, version
             self._store.replace(things, int(version), newest)
             metrics.LISTS.labels(self._resource.kind).inc()
             self._count()
-            return version
+            return
 
-    async def _follow(self, version: str) -> None:
-        """Until the server does not remember what happened since `version`."""
+    async def _follow(self) -> None:
+        """Until the server does not remember what happened since the version that was seen last."""
         while True:
             try:
-                async for event, thing in objects.changes_since(self._api, self._resource, version):
-                    version = thing["metadata"]["resourceVersion"]
-                    self._failures = 0
-                    self._take(event, thing)
-            except errors.Expired:
-                log.info("the watch is too old", kind=self._resource.kind)
+                await self._watch()
+            except errors.Expired as error:
+                log.info("the watch is too old", kind=self._resource.kind, error=str(error))
                 return
             except errors.KubeError as error:
                 await self._pause("cannot be watched", error)
+
+    async def _watch(self) -> None:
+        """Until the server ends it. Raises KubeError."""
+        began, seen = time.monotonic(), self._version
+        async for event, thing in objects.changes_since(self._api, self._resource, self._version):
+            self._failures, self._version = 0, thing["metadata"]["resourceVersion"]
+            self._take(event, thing)
+        if self._version == seen and time.monotonic() - began < SHORTEST_WATCH_SECONDS:
+            raise errors.Unavailable("the watch ended as soon as it had begun")
 
     def _take(self, event: str, thing: objects.Object) -> None:
         if event in ("ADDED", "MODIFIED"):

@@ -28,6 +28,7 @@ class Again:
 
 T = TypeVar("T")
 NOT_AGAIN = Again()
+BROKEN_OFF = Again(FIRST_PAUSE_SECONDS)  # whoever breaks off all looks clears the queue as well; any other way to end must not be the last
 Look = Callable[[Key], Awaitable[Again]]
 
 
@@ -75,7 +76,7 @@ class Looks:
             await self._places.acquire()
 
     async def _one(self, key: Key) -> None:
-        again, end = NOT_AGAIN, "broken off"
+        again, end = BROKEN_OFF, "broken off"
         metrics.LOOKING.inc()
         with structlog.contextvars.bound_contextvars(kind=key.kind, namespace=key.namespace or None, name=key.name):
             try:

@@ -70,6 +70,7 @@ class Queue:
         self._later.clear()
         self._again.clear()
         self._waiting.clear()
+        metrics.QUEUED.set(0)
 
     def _is_due(self, key: Key) -> None:
         self._later.pop(key, None)

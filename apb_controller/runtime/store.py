@@ -87,8 +87,12 @@ class Store:
         if was_put_back:
             self._newest = version
         for name, before in list(self._objects.items()):
-            if name not in listed and (was_put_back or version_of(before) <= version):
+            if name in listed:
+                continue
+            if was_put_back:
                 self._drop(before)
+            elif version_of(before) <= version:
+                self.gone(before)
         for name, thing in listed.items():
             known = self._objects.get(name)
             if was_put_back and known is not None:

@@ -44,12 +44,12 @@ MANDATORY = {  # by the specification, in body or query
 
 @dataclass(frozen=True)
 class Fail:
-    """This answer. `does_it`: what was asked is done all the same, as with a broker that dies after its work."""
+    """This answer. `does_it`: what was asked is done all the same, as with a broker that dies after its work, or is begun so."""
 
     status: int = 500
     body: Any = field(default_factory=lambda: {"description": "This went wrong."})
     headers: dict[str, str] = field(default_factory=dict)
-    does_it: bool = False
+    does_it: bool | Started = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Slow:
 class Hang:
     """No answer, until the client goes."""
 
-    does_it: bool = False
+    does_it: bool | Started = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Garbage:
     """What is no HTTP."""
 
     data: bytes = b"\x16\x03\x01 what is this?\r\n\r\n"
-    does_it: bool = False
+    does_it: bool | Started = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Cut:
 
     after: bytes = b""
     is_reset: bool = False
-    does_it: bool = False
+    does_it: bool | Started = False
 
 
 class Held:
@@ -273,7 +273,7 @@ class Broker:
 
     async def _behave(self, entry: Entry, behaviour: Behaviour | None) -> Reply | listening.Cut:
         if isinstance(behaviour, (Fail, Hang, Garbage, Cut)) and behaviour.does_it:
-            self._do(entry, None)
+            self._do(entry, behaviour.does_it if isinstance(behaviour.does_it, Started) else None)
         match behaviour:
             case Slow(seconds):
                 await asyncio.sleep(seconds)

@@ -110,7 +110,7 @@ class ControlPlane:
         self._run("etcd", program, "--data-dir", str(self.directory / "etcd"), "--unsafe-no-fsync", "--log-level", "warn", *options, *peers)
         return client
 
-    def start_api(self, program: Path, etcd: str) -> None:
+    def start_api(self, program: Path, etcd: str, *options: str) -> None:
         """The API server, until it is ready; also once more, after it was killed."""
         self._of_api = (program, etcd)
         self._run(
@@ -129,6 +129,7 @@ class ControlPlane:
             f"--service-cluster-ip-range={SERVICES}",
             "--allow-privileged",
             *self._setting.of_api,
+            *options,
         )
         self._wait("kube-apiserver", self._is_ready)
         self.write_kubeconfig(self.kubeconfig)
@@ -144,9 +145,33 @@ class ControlPlane:
         process.kill()
         process.wait()
 
-    def start_api_again(self) -> None:
+    def start_api_again(self, *options: str) -> None:
         """Another in its place."""
-        self.start_api(*self._of_api)
+        self.start_api(*self._of_api, *options)
+
+    @contextlib.contextmanager
+    def api_standing_still(self) -> Iterator[None]:
+        """The API server answers nothing, and keeps all connections."""
+        pid = self.pids["kube-apiserver"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def compact(self) -> int:
+        """etcd forgets all that was before now; the revision that it is at."""
+        # Any key, by the gateway that etcd has for JSON: the answer's header has the revision.
+        revision = int(self._ask_etcd("range", {"key": "AA=="})["header"]["revision"])
+        self._ask_etcd("compaction", {"revision": str(revision), "physical": True})
+        return revision
+
+    def _ask_etcd(self, verb: str, body: Mapping[str, object]) -> dict[str, dict[str, str]]:
+        request = urllib.request.Request(f"{self._of_api[1]}/v3/kv/{verb}", json.dumps(body).encode())
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=START_SECONDS) as answer:
+            found: dict[str, dict[str, str]] = json.load(answer)
+        return found
 
     def _of_controllers(self) -> list[str]:
         return [

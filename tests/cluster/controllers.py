@@ -1,15 +1,18 @@
 """`apb controller` as a process of its own, on a cluster of these tests: started, looked at, ended and killed."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 from prometheus_client import parser
 
 from tests import ports
+from tests.cluster import account
 from tests.e2e.machine import wait
 
 START_SECONDS, STOP_SECONDS = 60, 40
@@ -84,3 +87,20 @@ class Controller:
             return self.health("/readyz") == 200
         except httpx.TransportError:
             return False
+
+
+@contextlib.contextmanager
+def started(kubeconfig: Path, place: Path, *always: str) -> Iterator[Callable[..., Controller]]:
+    """Starts controllers with those options and more, which all end with it."""
+    made: list[Controller] = []
+
+    def start(*options: str) -> Controller:
+        one = Controller(kubeconfig, place / f"controller-{len(made)}.log", "--namespace", account.NAMESPACE, *always, *options)
+        made.append(one)
+        return one.start()
+
+    try:
+        yield start
+    finally:
+        for one in made:
+            one.end()

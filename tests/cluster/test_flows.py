@@ -8,7 +8,7 @@ from apb_controller.rules.answers import Call
 from apb_controller.scopes import BOTH, Scope
 from tests.brokers import scripted
 from tests.brokers.scripted import Cut, Fail, Garbage, Hang, Held, Started
-from tests.cluster import offers
+from tests.cluster import catalog, offers
 from tests.cluster.catalog import Catalog, condition
 from tests.cluster.controllers import Controller
 from tests.cluster.offers import told
@@ -106,19 +106,52 @@ def test_asynchronous_failure_is_shown_and_its_rest_removed(space: Catalog, brok
         assert broker.ledger.instances == {}
 
 
-def test_broker_that_was_away_is_asked_again(space: Catalog, broker: scripted.Broker) -> None:
-    """Instances wait for it, removals too; nothing is lost and nothing done twice."""
+@pytest.mark.parametrize("seconds", [0, pytest.param(60, marks=pytest.mark.long)])
+def test_broker_that_was_away_is_asked_again(
+    space: Catalog, broker: scripted.Broker, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that it was needed for says so meanwhile, and goes on by itself when it is there again: nothing is lost, nothing done twice."""
+    monkeypatch.setattr(catalog, "SECONDS", 60 + 2 * seconds)  # as long as it was away, pauses have become
     with offers.registered(space, broker):
-        offers.instance(space, "before")
-        space.wait_ready(INSTANCE, "before")
+        for name in ("kept", "changed", "going"):
+            offers.instance(space, name)
+        for name in ("unbound", "kept"):
+            offers.binding(space, name, of="kept")
+            space.wait_ready(BINDING, name)
+        for name in ("changed", "going"):
+            space.wait_ready(INSTANCE, name)
+        broker.script(Call.PROVISION, Started(polls=3, retry_after=1))
+        offers.instance(space, "polled")
+        space.wait_reason(INSTANCE, "polled", "Provisioning")
         broker.listener.disappear()
-        offers.instance(space, "during")
-        space.delete(INSTANCE, "before")
-        space.wait_reason(INSTANCE, "during", "ErrorCallingProvision")
-        assert space.wait_reason(INSTANCE, "before", "DeprovisionCallFailed")["status"] == "Unknown"
+        offers.instance(space, "new")
+        offers.binding(space, "new", of="kept")
+        space.patch(INSTANCE, "changed", {"parameters": {"size": 2}})
+        space.delete(INSTANCE, "going")
+        space.delete(BINDING, "unbound")
+        space.patch("ServiceBroker", "broker", {"relistRequests": 1})
+        for kind, name, reason in AWAY:
+            space.wait_reason(kind, name, reason)
+        time.sleep(seconds)  # the pauses grow
         broker.listener.come_back()
-        space.wait_ready(INSTANCE, "during")
-        space.wait_gone(INSTANCE, "before")
+        for kind, name in ((INSTANCE, "new"), (INSTANCE, "polled"), (BINDING, "new"), ("ServiceBroker", "broker")):
+            space.wait_ready(kind, name)
+        space.wait_reason(INSTANCE, "changed", "InstanceUpdatedSuccessfully")
+        space.wait_gone(INSTANCE, "going")
+        space.wait_gone(BINDING, "unbound")
+        assert broker.ledger.creations == 5 == len(broker.ledger.instances) + 1
+        assert len(broker.ledger.bindings) == 2
+
+
+AWAY = [  # what is told while the broker is away
+    (INSTANCE, "new", "ErrorCallingProvision"),
+    (INSTANCE, "polled", "ErrorPollingLastOperation"),
+    (INSTANCE, "changed", "ErrorCallingUpdateInstance"),
+    (INSTANCE, "going", "DeprovisionCallFailed"),
+    (BINDING, "new", "BindCallFailed"),
+    (BINDING, "unbound", "UnbindCallFailed"),
+    ("ServiceBroker", "broker", "ErrorFetchingCatalog"),
+]
 
 
 def test_binding_is_bound_again_after_a_failure(space: Catalog, broker: scripted.Broker) -> None:

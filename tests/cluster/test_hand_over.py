@@ -1,6 +1,5 @@
-"""Several controllers, of which one works; API servers that die; watches that are too old."""
+"""Several controllers, of which one works; and what becomes of what a killed one has begun."""
 
-import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,41 +8,23 @@ import pytest
 
 from apb_controller.rules.answers import Call
 from tests.brokers import scripted
-from tests.brokers.scripted import Held, Slow
-from tests.cluster import account, offers
-from tests.cluster.catalog import Catalog
-from tests.cluster.control_plane import ControlPlane
-from tests.cluster.controllers import Controller
+from tests.brokers.scripted import Hang, Held, Slow, Started
+from tests.cluster import offers
+from tests.cluster.catalog import Catalog, condition
+from tests.cluster.controllers import Controller, started
 from tests.e2e.machine import wait
 
 pytestmark = pytest.mark.cluster
 INSTANCE, BINDING = "ServiceInstance", "ServiceBinding"
 LEASE_SECONDS = 3
-MANY = 30
+MANY, BATCH = 30, 12
 
 
 @pytest.fixture
 def controllers(rights: Path, tmp_path: Path) -> Iterator[Callable[..., Controller]]:
     """Starts controllers, which all end with the test."""
-    with started(rights, tmp_path) as start:
+    with started(rights, tmp_path, "--lease-seconds", str(LEASE_SECONDS)) as start:
         yield start
-
-
-@contextlib.contextmanager
-def started(kubeconfig: Path, place: Path) -> Iterator[Callable[..., Controller]]:
-    made: list[Controller] = []
-
-    def start(*options: str) -> Controller:
-        log = place / f"controller-{len(made)}.log"
-        one = Controller(kubeconfig, log, "--namespace", account.NAMESPACE, "--lease-seconds", str(LEASE_SECONDS), *options)
-        made.append(one)
-        return one.start()
-
-    try:
-        yield start
-    finally:
-        for one in made:
-            one.end()
 
 
 def leads(controller: Controller) -> bool:
@@ -114,28 +95,63 @@ def test_leader_that_stands_still_does_nothing_when_it_goes_on(
         assert leads(second)
 
 
-def test_api_server_that_is_killed_costs_no_answer(own_plane: ControlPlane, tmp_path: Path) -> None:
-    """An answer of the broker that comes while there is no API server is written when there is one; watches go on, or begin anew."""
-    seen = Catalog(own_plane.kubeconfig)
-    seen.define()
-    rights = account.kubeconfig(own_plane.kubeconfig, tmp_path / "kubeconfig")
-    with started(rights, tmp_path) as start, contextlib.closing(scripted.Broker()) as broker:
-        controller = start("--no-lease")
-        with offers.registered(seen, broker):
-            call = Held()
-            broker.script(Call.PROVISION, call)
-            offers.instance(seen, "during")
-            assert call.arrived.wait(30)
-            own_plane.kill_api()
-            call.release()
-            broker.wait_for(Call.PROVISION)
-            own_plane.start_api_again()
-            seen.wait_ready(INSTANCE, "during")
-            assert len(broker.calls(Call.PROVISION)) == 1
-            offers.instance(seen, "after")
-            offers.binding(seen, "after", of="after")
-            seen.wait_ready(BINDING, "after")
-            # Kinds whose last change the new server does not remember were listed again.
-            assert controller.metric("apb_controller_lists_total") > 10
-        controller.stop()
-        broker.assert_clean()
+def test_leaders_change_under_load_and_nothing_is_lost_or_done_twice(
+    space: Catalog, broker: scripted.Broker, controllers: Callable[..., Controller]
+) -> None:
+    """Told to stop, killed, told to stop: while instances and bindings are made, which takes questions, and while they are removed."""
+    for call in (Call.PROVISION, Call.DEPROVISION, Call.BIND, Call.UNBIND):
+        broker.script(call, Started(polls=2, retry_after=1), times=None)
+    leader = controllers()
+    with offers.registered(space, broker):
+        for batch, is_killed in enumerate((False, True, False)):
+            follower = controllers()
+            for number in range(BATCH):
+                offers.instance(space, f"{batch}-{number}", offers.DATABASE)
+                offers.binding(space, f"{batch}-{number}", of=f"{batch}-{number}")
+            broker.wait_for(Call.PROVISION, batch * BATCH + BATCH // 2)
+            leader = followed(leader, follower, is_killed=is_killed)
+        for batch in range(3):
+            for number in range(BATCH):
+                space.wait_ready(BINDING, f"{batch}-{number}")
+        assert len(broker.ledger.instances) == len(broker.ledger.bindings) == 3 * BATCH == broker.ledger.creations
+        follower = controllers()
+        for kind in (BINDING, INSTANCE):
+            for thing in space.list(kind):
+                space.delete(kind, thing["metadata"]["name"])
+        broker.wait_for(Call.UNBIND, BATCH)
+        followed(leader, follower, is_killed=False)
+    assert not broker.ledger.instances
+
+
+def followed(leader: Controller, follower: Controller, *, is_killed: bool) -> Controller:
+    """The next leader, when the one before has ended."""
+    if is_killed:
+        leader.kill()
+    else:
+        leader.stop()
+    wait(lambda: leads(follower), 5 * LEASE_SECONDS, "the next leader")
+    return follower
+
+
+def test_update_whose_beginning_nobody_heard_of_is_carried_out(
+    space: Catalog, broker: scripted.Broker, controllers: Callable[..., Controller]
+) -> None:
+    """The broker works on it and refuses a second one meanwhile; its name is not known, so it cannot be polled. Then it is asked again."""
+    first = controllers("--no-lease")
+    with offers.registered(space, broker):
+        offers.instance(space, parameters={"size": 1})
+        space.wait_ready(INSTANCE, "one")
+        broker.script(Call.UPDATE, Hang(does_it=Started(polls=None)))
+        space.patch(INSTANCE, "one", {"parameters": {"size": 2}})
+        wait(lambda: broker.calls(Call.UPDATE), 30, "the update")
+        first.kill()
+        controllers("--no-lease")
+        told = space.wait_reason(INSTANCE, "one", "UpdateInstanceCallFailed")
+        assert "ConcurrencyError" in told["message"] and "will be retried" in told["message"]
+        space.patch(INSTANCE, "one", {"parameters": {"size": 1}})  # as before, but not at the broker
+        [instance_id] = broker.ledger.instances
+        broker.finish(instance_id)
+        space.wait_for(INSTANCE, "one", lambda one: condition(one).get("status") == "True" and one["status"]["observedGeneration"] > 3)
+        [made] = broker.ledger.instances.values()
+        assert made.parameters == {"size": 1}
+        assert "outcomeUncertain" not in space.get(INSTANCE, "one")["status"]

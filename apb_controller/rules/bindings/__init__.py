@@ -32,7 +32,7 @@ def after_deletion(binding: Object, error: str, world: World) -> Step:
     """The Secret could not be deleted."""
     draft = Draft(binding.get("status"), world.now)
     message = f"Error ejecting binding. Error deleting secret: {error}"
-    draft.ready("Unknown", "ErrorEjectingServiceBinding", message)
+    draft.ready("False", "ErrorEjectingServiceBinding", message)
     draft.warn("ErrorEjectingServiceBinding", message)
     draft.try_later(world.limits)
     return draft.step()

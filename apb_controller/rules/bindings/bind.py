@@ -71,7 +71,7 @@ def after(binding: Object, outcome: Outcome, world: World) -> Step:
             is_open = bool(draft.status.get("outcomeUncertain"))
             failed(draft, "BindCallFailed", text, "ServiceBindingReturnedFailure", is_orphan_possible=is_open)
         case _:
-            _failed_for_now(draft, outcome, world)
+            _failed_for_now(draft, binding, outcome, world)
     return draft.step()
 
 
@@ -101,20 +101,19 @@ def after_secret(binding: Object, error: str | None, world: World) -> Step:
 def not_injected(draft: Draft, error: str, world: World) -> Step:
     """The credentials have no place: it is tried again, and they are given back when that has taken too long."""
     message = f"Error injecting bind result: {error}"
+    if draft.has_taken(world.limits.retry_duration):
+        failed(draft, "ErrorInjectingBindResult", message, "ErrorReconciliationRetryTimeout", TOO_LONG, is_orphan_possible=True)
+        return draft.step()
     draft.ready("False", "ErrorInjectingBindResult", message)
     draft.warn("ErrorInjectingBindResult", message)
-    if draft.has_taken(world.limits.retry_duration):
-        failed(draft, "ErrorInjectingBindResult", TOO_LONG, "ErrorReconciliationRetryTimeout", is_orphan_possible=True)
-    else:
-        draft.try_later(world.limits)
+    draft.set(outcomeUncertain=True)  # the broker has it: what it says to the next request does not mean that it has not
+    draft.try_later(world.limits)
     return draft.step()
 
 
-def failed(draft: Draft, reason: str, message: str, failure: str, *, is_orphan_possible: bool) -> None:
-    """It is not tried again."""
-    draft.ready("False", reason, message)
-    draft.condition("Failed", "True", failure, message)
-    draft.warn(failure, message)
+def failed(draft: Draft, reason: str, message: str, failure: str, final: str | None = None, *, is_orphan_possible: bool) -> None:
+    """It is not tried again. `final`: what Failed says, if it is not what Ready does."""
+    draft.fail(reason, message, failure, final)
     if is_orphan_possible:
         orphans.begin(draft, ORPHAN, reason, message)
     else:
@@ -215,22 +214,22 @@ def _request(binding: Object, prepared: Prepared, world: World) -> Request:
     return osb.request(Call.BIND, path, identity=prepared.identity, body=body, may_be_async=may_be_async)
 
 
-def _failed_for_now(draft: Draft, outcome: Outcome, world: World) -> None:
+def _failed_for_now(draft: Draft, binding: Object, outcome: Outcome, world: World) -> None:
     if outcome.kind is Kind.TIMEOUT:
         message = f"Communication with the ServiceBroker timed out; Bind operation will be retried: {outcome.error}"
     elif outcome.kind in (Kind.UNREACHABLE, Kind.LOST):
-        message = f"Error communicating with the ServiceBroker; bind operation will be retried: {outcome.error}"
+        message = f"Error creating ServiceBinding for {surroundings.described(binding, world)}: {outcome.error}"
     else:
         message = f"ServiceBroker returned failure; bind operation will be retried: {outcome.error}"
     if outcome.kind is Kind.LOST:
         draft.set(outcomeUncertain=True)
-    draft.ready("False", "BindCallFailed", message)
-    draft.warn("BindCallFailed", message)
     if draft.has_taken(world.limits.retry_duration):
         is_open = outcome.is_orphan_possible or bool(draft.status.get("outcomeUncertain"))
-        failed(draft, "BindCallFailed", TOO_LONG, "ErrorReconciliationRetryTimeout", is_orphan_possible=is_open)
+        failed(draft, "BindCallFailed", message, "ErrorReconciliationRetryTimeout", TOO_LONG, is_orphan_possible=is_open)
         return
-    draft.try_later(world.limits, outcome.retry_after)
+    draft.ready("False", "BindCallFailed", message)
+    draft.warn("BindCallFailed", message)
+    draft.try_later(world.limits, outcome)
     if outcome.is_orphan_possible:
         orphans.begin(draft, ORPHAN, "BindCallFailed", message)
 

@@ -11,6 +11,7 @@ from apb_controller.rules.drafts import Draft
 from apb_controller.rules.steps import Blocked, Object, Request, Step
 
 TIMEOUT = "AsyncOperationTimeout"
+TOO_LONG = "Stopping reconciliation retries because too much time has elapsed"
 PROGRESS = {"Bind": ("Binding", bind.STARTED), "Unbind": ("Unbinding", removal.STARTED)}
 
 
@@ -38,14 +39,13 @@ def after(binding: Object, outcome: Outcome, world: World) -> Step:
             return removal.succeeded(draft, binding, world)
         case Kind.FAILED:
             failure = f"{operation} call failed: {outcome.description}"
-            _failed(draft, operation, binding, "BindCallFailed", failure, "ServiceBindingReturnedFailure", world)
+            _failed(draft, operation, binding, "BindCallFailed", failure, world)
         case Kind.INVALID | Kind.NOT_FOUND:
-            _failed(
-                draft, operation, binding, waiting.NOT_POLLED, f"Error polling last operation: {outcome.error}", waiting.NOT_POLLED, world
-            )
+            _failed(draft, operation, binding, waiting.NOT_POLLED, f"Error polling last operation: {outcome.error}", world)
         case _ if draft.has_taken(_longest(world)):
             end = "will not be retried" if operation == "Bind" else "is asked for again"
-            _failed(draft, operation, binding, TIMEOUT, f"The asynchronous {operation} operation timed out and {end}", TIMEOUT, world)
+            text = f"The asynchronous {operation} operation timed out and {end}"
+            _failed(draft, operation, binding, TIMEOUT, text, world, "ErrorReconciliationRetryTimeout", TOO_LONG)
         case _:
             waiting.in_progress(draft, *PROGRESS[operation], outcome, world.limits)
     return draft.step()
@@ -57,12 +57,12 @@ def after_fetch(binding: Object, outcome: Outcome, world: World) -> Step:
     if outcome.kind is Kind.DONE:
         return bind.injection(draft, binding, outcome, world)
     message = f"Could not do a GET on binding resource: {outcome.error}"
+    if draft.has_taken(_longest(world)):
+        _failed(draft, "Bind", binding, "FetchingBindingFailed", message, world)
+        return draft.step()
     draft.ready("False", "FetchingBindingFailed", message)
     draft.warn("FetchingBindingFailed", message)
-    if draft.has_taken(_longest(world)):
-        _failed(draft, "Bind", binding, "FetchingBindingFailed", message, TIMEOUT, world)
-        return draft.step()
-    draft.try_later(world.limits, outcome.retry_after)
+    draft.try_later(world.limits, outcome)
     if outcome.kind in (Kind.INVALID, Kind.REFUSED, Kind.MALFORMED):
         orphans.begin(draft, bind.ORPHAN, "FetchingBindingFailed", message)
     return draft.step()
@@ -87,11 +87,20 @@ def _request(call: Call, binding: Object, draft: Draft, world: World) -> Request
     return osb.request(call, path, query=query)
 
 
-def _failed(draft: Draft, operation: str, binding: Object, reason: str, message: str, failure: str, world: World) -> None:
+def _failed(
+    draft: Draft,
+    operation: str,
+    binding: Object,
+    reason: str,
+    message: str,
+    world: World,
+    failure: str | None = None,
+    final: str | None = None,
+) -> None:
     if operation == "Unbind":
         removal.failed(draft, binding, message, None, world)
     else:
-        bind.failed(draft, reason, message, failure, is_orphan_possible=True)
+        bind.failed(draft, reason, message, failure or reason, final, is_orphan_possible=True)
 
 
 def _longest(world: World) -> timedelta:

@@ -46,7 +46,7 @@ def after(binding: Object, outcome: Outcome, world: World) -> Step:
         draft.ready("False", "Unbinding", STARTED)
         draft.tell("Unbinding", STARTED)
     else:
-        failed(draft, binding, f"Unbind call failed; received error response from broker: {outcome.error}", outcome.retry_after, world)
+        failed(draft, binding, f"Error unbinding from {surroundings.described(binding, world)}: {outcome.error}", outcome, world)
     return draft.step()
 
 
@@ -69,12 +69,12 @@ def succeeded(draft: Draft, binding: Object, world: World) -> Step:
     return draft.step()
 
 
-def failed(draft: Draft, binding: Object, message: str, retry_after: float | None, world: World) -> None:
+def failed(draft: Draft, binding: Object, message: str, outcome: Outcome | None, world: World) -> None:
     """It is tried again; without a deletion it was an orphan's."""
     reason = "UnbindCallFailed"
     if not _is_deleting(binding):
         reason, message = "OrphanMitigationFailed", f"Orphan mitigation failed: {message}"
-    waiting.not_removed(draft, "unbindStatus", reason, message, retry_after, world.limits)
+    waiting.not_removed(draft, "unbindStatus", reason, message, outcome, world.limits)
 
 
 def _is_being_tried(draft: Draft) -> bool:
@@ -112,7 +112,7 @@ def _begin(draft: Draft, *, is_deleting: bool) -> None:
 
 def _request(binding: Object, instance: Object, world: World) -> Request:
     if (instance.get("status") or {}).get("asyncOpInProgress"):
-        text = f'ServiceInstance "{surroundings.key(binding)}" has an asynchronous operation in progress'
+        text = f'trying to unbind to ServiceInstance "{surroundings.key(binding)}" that has ongoing asynchronous operation'
         raise Blocked("ErrorAsyncOperationInProgress", text)
     referred = surroundings.referred(instance, world)
     query = {"service_id": referred.service_id, "plan_id": bind.plan_id(instance, referred)}

@@ -32,6 +32,16 @@ def key(binding: Object) -> str:
     return f"{binding['metadata']['namespace']}/{binding['spec']['instanceRef']['name']}"
 
 
+def described(binding: Object, world: World) -> str:
+    """The instance with its class and broker, as upstream's messages call it."""
+    named = f'ServiceInstance "{key(binding)}"'
+    try:
+        found = references.by_refs(world.instance or {"spec": {}}, world.classes, world.plans)
+    except Blocked:
+        return named
+    return f"{named} of {found.described_class} at {found.described_broker}"
+
+
 def referred(instance: Object, world: World) -> references.Referred:
     """The instance's class and plan. Raises Blocked."""
     scope = references.scope_of(instance["spec"])

@@ -83,11 +83,9 @@ def learned(draft: Draft, outcome: Outcome) -> None:
         draft.set(connection=connection)
 
 
-def failed(draft: Draft, reason: str, message: str, failure: str, orphan: orphans.Texts | None) -> None:
-    """It is not tried again before the spec changes."""
-    draft.ready("False", reason, message)
-    draft.condition("Failed", "True", failure, message)
-    draft.warn(failure, message)
+def failed(draft: Draft, reason: str, message: str, failure: str, orphan: orphans.Texts | None, final: str | None = None) -> None:
+    """It is not tried again before the spec changes. `final`: what Failed says, if it is not what Ready does."""
+    draft.fail(reason, message, failure, final)
     if orphan:
         orphans.begin(draft, orphan, reason, message)
     else:
@@ -104,18 +102,18 @@ def _started(draft: Draft, outcome: Outcome, world: World) -> None:
 
 def _failed_for_now(draft: Draft, instance: Object, outcome: Outcome, world: World) -> None:
     reason, message = _failure(instance, outcome, world)
-    draft.warn(reason, message)
     is_orphan_possible = outcome.is_orphan_possible
     if draft.has_taken(world.limits.retry_duration):
         is_orphan_possible = is_orphan_possible or bool(draft.status.get("outcomeUncertain"))
-        failed(draft, reason, TOO_LONG, "ErrorReconciliationRetryTimeout", ORPHAN if is_orphan_possible else None)
+        failed(draft, reason, message, "ErrorReconciliationRetryTimeout", ORPHAN if is_orphan_possible else None, TOO_LONG)
         return
+    draft.warn(reason, message)
     draft.ready("False", reason, message)
     if outcome.kind is Kind.LOST:
         draft.set(outcomeUncertain=True)
     if outcome.kind is Kind.REFUSED and not draft.status.get("outcomeUncertain"):
         draft.set(deprovisionStatus="NotRequired")  # until it is asked again
-    draft.try_later(world.limits, outcome.retry_after)
+    draft.try_later(world.limits, outcome)
     if is_orphan_possible:
         orphans.begin(draft, ORPHAN, reason, message)
     else:

@@ -1,7 +1,7 @@
 """Deprovision: the object is being deleted, or what may have been made is being removed (orphan mitigation)."""
 
 from apb_controller.rules import identity, names, osb, references, waiting
-from apb_controller.rules.answers import Call, Kind, Outcome
+from apb_controller.rules.answers import UNANSWERED, Call, Kind, Outcome
 from apb_controller.rules.drafts import Draft
 from apb_controller.rules.instances.world import World
 from apb_controller.rules.steps import NOTHING, Blocked, Deletion, Object, Request, Step
@@ -24,7 +24,7 @@ def step(instance: Object, world: World) -> Step:
         return _invalid(draft, state)
     if not is_mitigation and world.bindings:
         return _wait_for_bindings(draft, world)
-    if draft.status.get("currentOperation") != "Deprovision":
+    if draft.status.get("currentOperation") != "Deprovision" or (draft.status.get("orphanMitigationInProgress") and not is_mitigation):
         _begin(draft, instance, is_mitigation=is_mitigation)
         return draft.step()
     if pause := draft.pause():
@@ -45,8 +45,7 @@ def after(instance: Object, outcome: Outcome, world: World) -> Step:
         draft.ready("False", "Deprovisioning", STARTED)
         draft.tell("Deprovisioning", STARTED)
     else:
-        message = f"Deprovision call failed; received error response from broker: {outcome.error}"
-        failed(draft, instance, message, outcome.retry_after, world)
+        failed(draft, instance, _message(instance, outcome, world), outcome, world)
     return draft.step()
 
 
@@ -69,12 +68,22 @@ def succeeded(draft: Draft, instance: Object, world: World) -> Step:
     return draft.step()
 
 
-def failed(draft: Draft, instance: Object, message: str, retry_after: float | None, world: World) -> None:
+def failed(draft: Draft, instance: Object, message: str, outcome: Outcome | None, world: World) -> None:
     """It is tried again; without a deletion it was an orphan's."""
     reason = "DeprovisionCallFailed"
     if not _is_deleting(instance):
         reason, message = "OrphanMitigationFailed", f"Orphan mitigation failed: {message}"
-    waiting.not_removed(draft, "deprovisionStatus", reason, message, retry_after, world.limits)
+    waiting.not_removed(draft, "deprovisionStatus", reason, message, outcome, world.limits)
+
+
+def _message(instance: Object, outcome: Outcome, world: World) -> str:
+    if outcome.kind not in UNANSWERED:
+        return f"Deprovision call failed; received error response from broker: {outcome.error}"
+    try:
+        referred = references.by_refs(instance, world.classes, world.plans)
+    except Blocked:
+        return f"Error deprovisioning: {outcome.error}"
+    return f"Error deprovisioning, {referred.described_class} at {referred.described_broker}: {outcome.error}"
 
 
 def _is_deleting(instance: Object) -> bool:
@@ -93,7 +102,7 @@ def _deleted(draft: Draft, instance: Object) -> Step:
 
 
 def _invalid(draft: Draft, state: str) -> Step:
-    message = f'ServiceInstance has invalid DeprovisionStatus field: "{state}"'
+    message = f"ServiceInstance has invalid DeprovisionStatus field: {state}"
     draft.ready("Unknown", "InvalidDeprovisionStatus", message)
     draft.condition("Failed", "True", "InvalidDeprovisionStatus", message)
     if draft.is_changed:
@@ -116,6 +125,8 @@ def _begin(draft: Draft, instance: Object, *, is_mitigation: bool) -> None:
     draft.set(currentOperation=None, nextAttemptTime=None)
     draft.begin("Deprovision", properties)
     if not is_mitigation:
+        draft.set(orphanMitigationInProgress=False)
+        draft.drop("OrphanMitigation")
         draft.set(attempts=None, observedGeneration=instance["metadata"].get("generation", draft.status.get("observedGeneration")))
         draft.ready("False", "DeprovisionRequestInFlight", "Deprovision request for ServiceInstance in-flight to Broker")
 

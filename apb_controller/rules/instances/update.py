@@ -1,6 +1,6 @@
 """Update: the instance is at its broker, and its spec has changed or `updateRequests` was raised."""
 
-from apb_controller.rules import conditions, osb
+from apb_controller.rules import osb
 from apb_controller.rules.answers import Call, Kind, Outcome
 from apb_controller.rules.drafts import Draft
 from apb_controller.rules.instances import preparation, provision
@@ -8,6 +8,7 @@ from apb_controller.rules.instances.world import World
 from apb_controller.rules.steps import NOTHING, Blocked, Object, Request, Step
 
 STARTED = "The instance is being updated asynchronously"
+RETURNED = "ServiceBroker returned a failure for update call;"
 
 
 def step(instance: Object, world: World) -> Step:
@@ -31,6 +32,9 @@ def step(instance: Object, world: World) -> Step:
     except Blocked as why:
         return draft.blocked(why, world.limits)
     if draft.status.get("currentOperation") == "Update" and draft.status.get("inProgressProperties") == prepared.properties:
+        if draft.may_have_been_sent(world.leading_since):
+            draft.set(outcomeUncertain=True)
+            return draft.step()
         return Step(request=_request(instance, draft, prepared, world))
     draft.begin("Update", prepared.properties)
     draft.ready("False", "UpdateInstanceRequestInFlight", "Update request for ServiceInstance in-flight to Broker")
@@ -49,7 +53,7 @@ def after(instance: Object, outcome: Outcome, world: World) -> Step:
             draft.ready("False", "UpdatingInstance", STARTED)
             draft.tell("UpdatingInstance", STARTED)
         case Kind.INVALID:
-            failed(draft, "UpdateInstanceCallFailed", f"{_returned()} update will not be retried: {outcome.error}")
+            failed(draft, "UpdateInstanceCallFailed", f"{RETURNED} update will not be retried: {outcome.error}")
         case _:
             _failed_for_now(draft, outcome, world)
     return draft.step()
@@ -66,16 +70,10 @@ def succeeded(draft: Draft, outcome: Outcome) -> None:
     draft.tell("InstanceUpdatedSuccessfully", message)
 
 
-def failed(draft: Draft, reason: str, message: str, failure: str = "") -> None:
+def failed(draft: Draft, reason: str, message: str) -> None:
     """It is not tried again before the spec changes; the instance is as it was."""
-    draft.ready("False", reason, message)
-    draft.condition("Failed", "True", failure or reason, message)
-    draft.warn(failure or reason, message)
+    draft.fail(reason, message, reason)
     draft.end()
-
-
-def _returned() -> str:
-    return "ClusterServiceBroker returned a failure for update call;"
 
 
 def _failed_for_now(draft: Draft, outcome: Outcome, world: World) -> None:
@@ -84,25 +82,25 @@ def _failed_for_now(draft: Draft, outcome: Outcome, world: World) -> None:
     if outcome.kind in (Kind.TIMEOUT, Kind.LOST, Kind.BROKEN_DOWN, Kind.MALFORMED):
         draft.set(outcomeUncertain=True)
     if draft.has_taken(world.limits.retry_duration):
-        failed(draft, reason, provision.TOO_LONG, "ErrorReconciliationRetryTimeout")
+        failed(draft, "ErrorReconciliationRetryTimeout", provision.TOO_LONG)
         return
     draft.ready("False", reason, message)
-    draft.try_later(world.limits, outcome.retry_after)
+    draft.try_later(world.limits, outcome)
+    draft.warn("RetryBackoff", f"Delaying update retry, next attempt will be after {draft.status['nextAttemptTime']}")
 
 
 def _failure(outcome: Outcome) -> tuple[str, str]:
     if outcome.kind is Kind.TIMEOUT:
-        text = f"Communication with the ClusterServiceBroker timed out; update will be retried: {outcome.error}"
+        text = f"Communication with the ServiceBroker timed out; update will be retried: {outcome.error}"
         return "ErrorCallingUpdateInstance", text
     if outcome.kind in (Kind.UNREACHABLE, Kind.LOST):
         cause = f"Error communicating with broker for updating: {outcome.error}"
         return "ErrorCallingUpdateInstance", f"The update call failed and will be retried: {cause}"
-    return "UpdateInstanceCallFailed", f"{_returned()} update will be retried: {outcome.error}"
+    return "UpdateInstanceCallFailed", f"{RETURNED} update will be retried: {outcome.error}"
 
 
 def _is_unanswered(draft: Draft) -> bool:
-    ready = conditions.found(draft.status.get("conditions"), "Ready") or {}
-    return ready.get("reason") == "UpdateInstanceRequestInFlight"
+    return draft.reason("Ready") == "UpdateInstanceRequestInFlight"
 
 
 def _require_offered(draft: Draft, prepared: preparation.Prepared) -> None:

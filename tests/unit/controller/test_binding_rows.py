@@ -62,7 +62,7 @@ def test_processed_binding_is_left_alone(status):
 
 BUSY = {**cluster.provisioned(), "asyncOpInProgress": True}
 UNREADY = cluster.provisioned(conditions=[])
-BLOCKED = {  # world: reason, message, is it for good
+BLOCKED = {  # world: reason, message, is it for good, spec
     "instance": ({"instance": None}, "ReferencesNonexistentInstance", 'References a non-existent ServiceInstance "ns/i"', False),
     "refs": (
         {"instance": cluster.instance(status=cluster.provisioned(), clusterServicePlanRef=None)},
@@ -108,6 +108,21 @@ BLOCKED = {  # world: reason, message, is it for good
         'Binding cannot begin because referenced ServiceInstance "ns/i" has an asynchronous operation in progress',
         False,
     ),
+    "parameters": (
+        {},
+        "ErrorWithParameters",
+        'Failed to prepare parameters: parametersFrom: there is no key "k" in secret "s"',
+        False,
+        {"parametersFrom": [{"secretKeyRef": {"name": "s", "key": "k"}}]},
+    ),
+    "namespace": ({"namespace": None}, "ErrorFindingNamespaceForInstance", 'Failed to get namespace "ns"', False),
+    "originating identity": (
+        {},
+        "ErrorWithOriginatingIdentity",
+        "Error building originating identity headers: userInfo has no username",
+        False,
+        {"userInfo": {"uid": "7"}},
+    ),
     "instance is being deleted": (
         {"instance": cluster.instance(status=cluster.provisioned(), metadata=DELETED)},
         "ErrorInstanceNotReady",
@@ -117,12 +132,13 @@ BLOCKED = {  # world: reason, message, is it for good
 }
 
 
-@pytest.mark.parametrize(("around", "reason", "text", "is_failure"), BLOCKED.values(), ids=BLOCKED)
-def test_bind_is_blocked_until_something_else_changes(around, reason, text, is_failure):
+@pytest.mark.parametrize(("around", "reason", "text", "is_failure", "spec"), [(*row, {})[:5] for row in BLOCKED.values()], ids=BLOCKED)
+def test_bind_is_blocked_until_something_else_changes(around, reason, text, is_failure, spec):
     """§2.4 Add."""
-    found = step(None, binding_world(**around))
+    found = step(None, binding_world(**around), **spec)
     assert condition(found.status, "Ready") == ("False", reason)
     assert message(found.status) == text
+    assert reasons(found) == [reason]
     assert condition(found.status, "Failed") == (("True", reason) if is_failure else None)
     assert found.status["unbindStatus"] == "NotRequired"
 
@@ -159,6 +175,7 @@ def test_bind_is_asynchronous_only_where_it_can_be_fetched():
     assert (found.request.may_be_async, found.request.query) == (False, {})
 
 
+AT = 'ServiceInstance "ns/i" of ClusterServiceClass (K8S: "c1" ExternalName: "redis") at ClusterServiceBroker "b"'
 BIND = {  # answer: Ready, Failed, unbindStatus, is mitigated, beginning of the message
     "202": (http(202, {"operation": "op"}), ("False", "Binding"), None, "Required", False, "The binding is being created asynchronously"),
     "400": (
@@ -188,7 +205,7 @@ BIND = {  # answer: Ready, Failed, unbindStatus, is mitigated, beginning of the 
         None,
         "Required",
         False,
-        "Error communicating with the ServiceBroker; bind operation will be retried: connection refused",
+        f"Error creating ServiceBinding for {AT}: connection refused",
     ),
     "connection lost": (LOST, ("False", "BindCallFailed"), None, "Required", False, None),
 }
@@ -249,6 +266,8 @@ def test_secret_that_cannot_be_written_is_tried_again_and_given_back_after_seven
     found = bindings.after_secret(cluster.binding(status=binding_status()), "forbidden", binding_world())
     assert condition(found.status, "Ready") == ("False", "ErrorInjectingBindResult")
     assert found.status["attempts"] == 1
+    refused = after(Call.BIND, found.status, http(400)).status
+    assert refused["orphanMitigationInProgress"] is True, "what could not be written down is there"
     late = bindings.after_secret(cluster.binding(status=binding_status(operationStartTime=LONG_AGO)), "forbidden", binding_world())
     assert condition(late.status, "Failed") == ("True", "ErrorReconciliationRetryTimeout")
     assert late.status["orphanMitigationInProgress"] is True
@@ -259,6 +278,7 @@ def test_bind_is_given_up_after_seven_days():
     status = after(Call.BIND, binding_status(operationStartTime=LONG_AGO), UNREACHABLE).status
     assert condition(status, "Failed") == ("True", "ErrorReconciliationRetryTimeout")
     assert message(status, "Failed") == "Stopping reconciliation retries, too much time has elapsed"
+    assert message(status).endswith("connection refused")
 
 
 def test_keys_of_other_namespaces_are_not_read():
@@ -276,7 +296,15 @@ POLL = {
         "Bind",
         state("failed", "no"),
         ("False", "ServiceBindingNeedsOrphanMitigation"),
-        ("True", "ServiceBindingReturnedFailure"),
+        ("True", "BindCallFailed"),
+        False,
+        True,
+    ),
+    "404, bind": (
+        "Bind",
+        http(404),
+        ("False", "ServiceBindingNeedsOrphanMitigation"),
+        ("True", "ErrorPollingLastOperation"),
         False,
         True,
     ),
@@ -288,8 +316,11 @@ POLL = {
         False,
         True,
     ),
-    "410, bind": ("Bind", http(410), None, None, True, False),
-    "500": ("Bind", http(500), None, None, True, False),
+    "410, bind": ("Bind", http(410), ("False", "ErrorPollingLastOperation"), None, True, False),
+    "500": ("Bind", http(500), ("False", "ErrorPollingLastOperation"), None, True, False),
+    "timeout": ("Unbind", TIMEOUT, ("False", "ErrorPollingLastOperation"), None, True, False),
+    "in progress, unbind": ("Unbind", state("in progress", "half"), ("False", "Unbinding"), None, True, False),
+    "404, unbind": ("Unbind", http(404), ("Unknown", "UnbindCallFailed"), None, False, False),
     "succeeded, unbind": ("Unbind", state("succeeded"), ("False", "UnboundSuccessfully"), None, False, False),
     "410, unbind": ("Unbind", http(410), ("False", "UnboundSuccessfully"), None, False, False),
     "failed, unbind": ("Unbind", state("failed", "busy"), ("Unknown", "UnbindCallFailed"), None, False, False),
@@ -309,11 +340,22 @@ def test_poll_answer_leads_to_its_row(operation, answer, ready, failed, is_polle
 
 
 def test_poll_that_takes_too_long_ends():
-    """§2.4: AsyncOperationTimeout."""
+    """§2.4: AsyncOperationTimeout, and what was asked for is undone."""
     old = binding_status(asyncOpInProgress=True, operationStartTime=LONG_AGO)
-    status = after(Call.LAST_OPERATION, old, state("in progress")).status
-    assert condition(status, "Failed") == ("True", "AsyncOperationTimeout")
-    assert message(status, "Failed") == "The asynchronous Bind operation timed out and will not be retried"
+    found = after(Call.LAST_OPERATION, old, state("in progress"))
+    assert condition(found.status, "Failed") == ("True", "ErrorReconciliationRetryTimeout")
+    assert message(found.status, "Failed") == "Stopping reconciliation retries because too much time has elapsed"
+    assert reasons(found) == ["AsyncOperationTimeout", "ErrorReconciliationRetryTimeout", "ServiceBindingNeedsOrphanMitigation"]
+    assert found.events[0].message == "The asynchronous Bind operation timed out and will not be retried"
+
+
+def test_unbind_that_takes_too_long_is_asked_for_again():
+    """§2.4: upstream stops here for good."""
+    old = binding_status("Unbind", asyncOpInProgress=True, operationStartTime=LONG_AGO)
+    found = after(Call.LAST_OPERATION, old, state("in progress"), DELETED)
+    assert condition(found.status, "Ready") == ("Unknown", "UnbindCallFailed")
+    assert message(found.status) == "The asynchronous Unbind operation timed out and is asked for again"
+    assert step(found.status, cluster.later(binding_world(), hours=1), DELETED).request.call is Call.UNBIND
 
 
 def test_asynchronous_bind_is_fetched_without_a_write_in_between():
@@ -364,7 +406,7 @@ def test_secret_that_cannot_be_deleted_is_tried_again():
     """§2.4 Delete: ErrorEjectingServiceBinding."""
     thing = cluster.binding(status={"unbindStatus": "Required", "conditions": []}, metadata=DELETED)
     found = bindings.after_deletion(thing, "forbidden", binding_world())
-    assert condition(found.status, "Ready") == ("Unknown", "ErrorEjectingServiceBinding")
+    assert condition(found.status, "Ready") == ("False", "ErrorEjectingServiceBinding")
     again = bindings.next_step(written(thing, found), binding_world(secret=OWNED))
     assert again.wait_seconds == 1
 
@@ -416,6 +458,7 @@ def test_unbind_error_is_retried(answer):
     """§2.4 Delete; after seven days too, which is told."""
     status = after(Call.UNBIND, binding_status("Unbind"), answer, DELETED).status
     assert condition(status, "Ready") == ("Unknown", "UnbindCallFailed")
+    assert message(status).startswith(f"Error unbinding from {AT}: ")
     assert (status["unbindStatus"], status["attempts"]) == ("Required", 1)
     late = after(Call.UNBIND, binding_status("Unbind", operationStartTime=LONG_AGO), answer, DELETED).status
     assert condition(late, "Failed") == ("True", "ErrorReconciliationRetryTimeout")

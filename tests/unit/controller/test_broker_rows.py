@@ -2,9 +2,8 @@
 
 import pytest
 
-from apb_controller.rules import brokers, catalog_changes, names
+from apb_controller.rules import brokers, names
 from apb_controller.rules.answers import Call
-from apb_controller.rules.catalog_changes import Change
 from apb_controller.rules.steps import NOTHING, Deletion
 from apb_controller.scopes import CLUSTER
 from tests.unit.controller import cluster
@@ -85,6 +84,13 @@ def test_catalog_becomes_objects_and_ready(scope):
     assert [event.is_warning for event in sync.step.events] == [False]
 
 
+def test_catalog_that_is_read_twice_within_a_second_is_read_again_when_it_is_due():
+    """The second time nothing is written."""
+    first = heard_catalog(thing(), http(200, BODY), broker_world()).step
+    again = heard_catalog(thing(first.status), http(200, BODY), broker_world()).step
+    assert (again.status, again.wait_seconds) == (None, 1)
+
+
 def test_login_that_cannot_be_read_is_told():
     """§2.2 auth err."""
     found = brokers.next_step(thing(), broker_world(login_error='secret "ns/s" not found'))
@@ -102,6 +108,8 @@ def test_catalog_that_cannot_be_fetched_is_retried(answer):
     assert sync.step.status["operationStartTime"] == "2026-03-01T12:00:00Z"
     assert (reasons(sync.step), sync.changes) == (["ErrorFetchingCatalog"], ())
     assert brokers.next_step(thing(sync.step.status), broker_world()).wait_seconds == 1
+    again = heard_catalog(thing(sync.step.status), answer, cluster.later(broker_world(), minutes=1)).step
+    assert again.status["operationStartTime"] == "2026-03-01T12:00:00Z", "the time of the first failure"
 
 
 def test_changed_broker_is_asked_at_once():
@@ -185,16 +193,13 @@ def test_deletion_needs_no_login():
 
 @pytest.mark.parametrize("scope", cluster.SCOPES, ids=["cluster", "namespaced"])
 def test_trouble_of_the_cluster_is_told(scope):
-    """§2.2: ErrorDeleting…, and "List failures"."""
+    """§2.2: ErrorDeleting…, and a change of a class or plan that is refused."""
     made, world = thing(SYNCED, scope), broker_world(scope)
-    for kind, plural in ((scope.service_class, f"{scope.service_class}es"), (scope.plan, f"{scope.plan}s")):
-        assert condition(brokers.not_listed(made, kind, "no", world).status, "Ready") == ("False", f"ErrorListing{plural}")
-        assert condition(brokers.not_deleted(made, kind, "x", "no", world).status, "Ready") == ("Unknown", f"ErrorDeleting{kind}")
-    assert condition(brokers.not_synced(made, "no", world).status, "Ready") == ("False", "ErrorSyncingCatalog")
-
-
-def test_class_that_left_the_catalog_goes_with_its_last_instance():
-    """§2.2 "Class/plan reconcile": the deletion guard."""
-    present = {"c1": cluster.removed(cluster.service_class()), "c2": cluster.service_class(name="c2")}
-    assert catalog_changes.unreferenced("ClusterServiceClass", present, {"c1"}) == []
-    assert catalog_changes.unreferenced("ClusterServiceClass", present, set()) == [Change("delete", "ClusterServiceClass", "c1")]
+    for kind in (scope.service_class, scope.plan):
+        found = brokers.not_deleted(made, kind, "x", "no", world)
+        assert condition(found.status, "Ready") == ("Unknown", f"ErrorDeleting{kind}")
+        assert reasons(found) == [f"ErrorDeleting{kind}"]
+    found = brokers.not_synced(made, "no", world)
+    assert condition(found.status, "Ready") == ("False", "ErrorSyncingCatalog")
+    assert message(found.status) == f"Error syncing catalog from {scope.broker}.no"
+    assert reasons(found) == ["ErrorSyncingCatalog"]

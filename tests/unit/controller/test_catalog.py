@@ -4,7 +4,6 @@ import pytest
 
 from apb_controller import kinds
 from apb_controller.rules import catalog, catalog_changes, names
-from apb_controller.rules.catalog_changes import Change
 from apb_controller.scopes import CLUSTER
 from tests.unit.controller import cluster
 
@@ -208,8 +207,11 @@ def test_other_brokers_objects_are_left_alone():
     assert [(one.verb, one.name) for one in found.changes] == [("create", names.escaped("P3"))]
 
 
-def test_removed_plan_goes_when_nothing_refers_to_it():
-    """§2.2: the deletion guard."""
-    present = {P1: cluster.removed(cluster.plan(name=P1)), P2: cluster.plan(name=P2)}
-    assert catalog_changes.unreferenced("ClusterServicePlan", present, set()) == [Change("delete", "ClusterServicePlan", P1)]
-    assert catalog_changes.unreferenced("ClusterServicePlan", present, {P1}) == []
+def test_removed_plan_goes_once_when_nothing_refers_to_it():
+    """§2.2 "Class/plan reconcile": the deletion guard."""
+    removed = cluster.removed(cluster.plan(name=P1))
+    assert catalog_changes.is_to_go(removed, is_referred_to=False)
+    assert not catalog_changes.is_to_go(removed, is_referred_to=True)
+    assert not catalog_changes.is_to_go(cluster.plan(name=P2), is_referred_to=False)
+    going = {**removed, "metadata": {**removed["metadata"], **cluster.DELETED}}
+    assert not catalog_changes.is_to_go(going, is_referred_to=False)

@@ -88,6 +88,41 @@ ADD_8 = {  # answer: Ready, Failed, deprovisionStatus, is mitigated, message
 }
 
 
+EVENTS = {  # call, operation, answer: reasons of the events
+    "provision, 200": (Call.PROVISION, "Provision", http(200), ["ProvisionedSuccessfully"]),
+    "provision, 202": (Call.PROVISION, "Provision", http(202), ["Provisioning"]),
+    "provision, 400": (Call.PROVISION, "Provision", http(400), ["ProvisionCallFailed", "ClusterServiceBrokerReturnedFailure"]),
+    "provision, 422": (Call.PROVISION, "Provision", http(422), ["ProvisionCallFailed", "RetryBackoff"]),
+    "provision, 500": (Call.PROVISION, "Provision", http(500), ["ProvisionCallFailed", "StartingInstanceOrphanMitigation"]),
+    "provision, timeout": (Call.PROVISION, "Provision", TIMEOUT, ["ErrorCallingProvision", "StartingInstanceOrphanMitigation"]),
+    "update, 200": (Call.UPDATE, "Update", http(200), ["InstanceUpdatedSuccessfully"]),
+    "update, 202": (Call.UPDATE, "Update", http(202), ["UpdatingInstance"]),
+    "update, 400": (Call.UPDATE, "Update", http(400), ["UpdateInstanceCallFailed"]),
+    "deprovision, 200": (Call.DEPROVISION, "Deprovision", http(200), ["DeprovisionedSuccessfully"]),
+    "deprovision, 202": (Call.DEPROVISION, "Deprovision", http(202), ["Deprovisioning"]),
+    "poll, failed": (
+        Call.LAST_OPERATION,
+        "Provision",
+        state("failed"),
+        ["ProvisionCallFailed", "StartingInstanceOrphanMitigation"],
+    ),
+    "poll, 400": (Call.LAST_OPERATION, "Update", http(400), ["ErrorPollingLastOperation"]),
+    "poll, in progress": (Call.LAST_OPERATION, "Update", state("in progress"), []),
+}
+
+
+@pytest.mark.parametrize(("call", "operation", "answer", "told"), EVENTS.values(), ids=EVENTS)
+def test_events_are_those_of_the_conditions(call, operation, answer, told):
+    """§2.3, last line: one for each condition that changes; a warning, but for what succeeded or goes on."""
+    metadata = DELETED if operation == "Deprovision" else None
+    status, step = after(call, cluster.polled(operation) if call is Call.LAST_OPERATION else cluster.in_flight(operation), answer, metadata)
+    assert reasons(step) == told
+    good = ("ProvisionedSuccessfully", "Provisioning", "InstanceUpdatedSuccessfully", "UpdatingInstance", "DeprovisionedSuccessfully")
+    assert [event.is_warning for event in step.events] == [reason not in (*good, "Deprovisioning") for reason in told]
+    texts = {(one["reason"], one["message"]) for one in status.get("conditions", [])}
+    assert all((event.reason, event.message) in texts for event in step.events if event.reason != "RetryBackoff")
+
+
 @pytest.mark.parametrize(("answer", "ready", "failed", "deprovision", "is_mitigated", "text"), ADD_8.values(), ids=ADD_8)
 def test_provision_answer_leads_to_its_row(answer, ready, failed, deprovision, is_mitigated, text):
     """§2.3 Add 8."""
@@ -148,11 +183,13 @@ def test_orphan_mitigation_keeps_the_cause(answer, reason, text):
     ids=["transport", "4xx", "5xx", "timeout"],
 )
 def test_provision_is_given_up_after_seven_days(answer, is_mitigated):
-    """§2.3 Add 8, last row: Failed, and what the last answer left open is removed."""
-    status, _ = after(Call.PROVISION, cluster.in_flight(operationStartTime=LONG_AGO), answer)
+    """§2.3 Add 8, last row: Failed, and what the last answer left open is removed; what went wrong last stays to be read."""
+    status, step = after(Call.PROVISION, cluster.in_flight(operationStartTime=LONG_AGO), answer)
     assert condition(status, "Failed") == ("True", "ErrorReconciliationRetryTimeout")
     assert message(status, "Failed") == TOO_LONG
     assert status.get("orphanMitigationInProgress", False) is is_mitigated
+    assert TOO_LONG not in message(status, "OrphanMitigation" if is_mitigated else "Ready")
+    assert reasons(step)[1] == "ErrorReconciliationRetryTimeout"
 
 
 def test_provision_retry_is_told_and_kept():
@@ -185,18 +222,29 @@ UPDATE = {  # answer: Ready, Failed, message
         http(400, ERROR),
         ("False", "UpdateInstanceCallFailed"),
         ("True", "UpdateInstanceCallFailed"),
-        f"ClusterServiceBroker returned a failure for update call; update will not be retried: {SHOWN.format(400)}",
+        f"ServiceBroker returned a failure for update call; update will not be retried: {SHOWN.format(400)}",
     ),
     "other HTTP": (
         http(422, ERROR),
         ("False", "UpdateInstanceCallFailed"),
         None,
-        f"ClusterServiceBroker returned a failure for update call; update will be retried: {SHOWN.format(422)}",
+        f"ServiceBroker returned a failure for update call; update will be retried: {SHOWN.format(422)}",
     ),
     "5xx": (http(500), ("False", "UpdateInstanceCallFailed"), None, None),
     "malformed": (http(201), ("False", "UpdateInstanceCallFailed"), None, None),
-    "timeout": (TIMEOUT, ("False", "ErrorCallingUpdateInstance"), None, None),
-    "transport": (UNREACHABLE, ("False", "ErrorCallingUpdateInstance"), None, None),
+    "timeout": (
+        TIMEOUT,
+        ("False", "ErrorCallingUpdateInstance"),
+        None,
+        "Communication with the ServiceBroker timed out; update will be retried: no answer within 60 s",
+    ),
+    "transport": (
+        UNREACHABLE,
+        ("False", "ErrorCallingUpdateInstance"),
+        None,
+        "The update call failed and will be retried: Error communicating with broker for updating: connection refused",
+    ),
+    "connection lost": (LOST, ("False", "ErrorCallingUpdateInstance"), None, None),
 }
 
 
@@ -212,9 +260,35 @@ def test_update_answer_leads_to_its_row(answer, ready, failed, text):
 
 
 def test_update_is_given_up_after_seven_days():
-    """§2.3 Update, as provision."""
-    status, _ = after(Call.UPDATE, cluster.in_flight("Update", operationStartTime=LONG_AGO), UNREACHABLE)
+    """§2.3 Update: both conditions say so, an event says what went wrong last."""
+    status, step = after(Call.UPDATE, cluster.in_flight("Update", operationStartTime=LONG_AGO), UNREACHABLE)
     assert condition(status, "Failed") == ("True", "ErrorReconciliationRetryTimeout")
+    assert condition(status, "Ready") == ("False", "ErrorReconciliationRetryTimeout")
+    assert message(status) == message(status, "Failed") == TOO_LONG
+    assert reasons(step) == ["ErrorCallingUpdateInstance", "ErrorReconciliationRetryTimeout"]
+
+
+def test_update_retry_is_told():
+    """§2.1: the event RetryBackoff, of updates too."""
+    _, step = after(Call.UPDATE, cluster.in_flight("Update"), http(429))
+    assert reasons(step) == ["UpdateInstanceCallFailed", "RetryBackoff"]
+    assert step.events[-1].message == "Delaying update retry, next attempt will be after 2026-03-01T12:00:01Z"
+
+
+BUSY = http(422, {"error": "ConcurrencyError", "description": "It is being changed."})
+
+
+@pytest.mark.parametrize(
+    ("call", "operation", "metadata"),
+    [(Call.PROVISION, "Provision", None), (Call.UPDATE, "Update", None), (Call.DEPROVISION, "Deprovision", DELETED)],
+    ids=["provision", "update", "deprovision"],
+)
+def test_busy_broker_is_asked_as_often_as_one_that_is_polled(call, operation, metadata):
+    """OSB 2.17 ConcurrencyError: what it works on may be what is wanted, so its end is not waited for for twenty minutes."""
+    busy, _ = after(call, cluster.in_flight(operation, attempts=30), BUSY, metadata)
+    assert busy["nextAttemptTime"] == "2026-03-01T12:01:00Z"
+    refused, _ = after(call, cluster.in_flight(operation, attempts=30), http(422, ERROR), metadata)
+    assert refused["nextAttemptTime"] == "2026-03-01T12:20:00Z"
 
 
 @pytest.mark.parametrize("answer", [http(200), http(200, "<html>"), http(410)], ids=["200", "200, whatever it says", "410"])
@@ -253,7 +327,10 @@ def test_deprovision_error_is_retried(answer):
     """§2.3 Delete: any error."""
     status, step = after(Call.DEPROVISION, cluster.in_flight("Deprovision"), answer, DELETED)
     assert condition(status, "Ready") == ("Unknown", "DeprovisionCallFailed")
-    assert message(status).startswith("Deprovision call failed; received error response from broker: ")
+    is_answered = answer not in (TIMEOUT, UNREACHABLE)
+    beginning = "Deprovision call failed; received error response from broker: " if is_answered else f"Error deprovisioning, {AT}: "
+    assert message(status).startswith(beginning)
+    assert reasons(step) == ["DeprovisionCallFailed"]
     assert (status["deprovisionStatus"], status["currentOperation"], status["attempts"]) == ("Required", "Deprovision", 1)
     assert step.metadata is None
 
@@ -311,6 +388,7 @@ def test_orphan_mitigation_error_is_retried():
     assert again.request.call is Call.DEPROVISION
 
 
+NOT_POLLED = ("False", "ErrorPollingLastOperation")
 POLL = {  # operation, answer: Ready, Failed, is polled on, is mitigated, message
     "in progress, provision": ("Provision", state("in progress"), None, None, True, False, None),
     "in progress with a description": (
@@ -375,11 +453,22 @@ POLL = {  # operation, answer: Ready, Failed, is polled on, is mitigated, messag
     ),
     "400, deprovision: asked for again": ("Deprovision", http(400), ("Unknown", "DeprovisionCallFailed"), None, False, False, None),
     "404, provision": ("Provision", http(404), ORPHANED, ("True", "ErrorPollingLastOperation"), False, True, None),
-    "410, provision: an invalid answer": ("Provision", http(410), None, None, True, False, None),
-    "401": ("Provision", http(401), None, None, True, False, None),
-    "500": ("Update", http(500), None, None, True, False, None),
-    "timeout": ("Deprovision", TIMEOUT, None, None, True, False, None),
-    "invalid state": ("Provision", state("perhaps"), None, None, True, False, None),
+    "404, update": ("Update", http(404), NOT_POLLED, ("True", "ErrorPollingLastOperation"), False, False, None),
+    "404, deprovision: asked for again": ("Deprovision", http(404), ("Unknown", "DeprovisionCallFailed"), None, False, False, None),
+    "410, provision: an invalid answer": (
+        "Provision",
+        http(410),
+        NOT_POLLED,
+        None,
+        True,
+        False,
+        "Error polling last operation: Status: 410",
+    ),
+    "401": ("Provision", http(401, ERROR), NOT_POLLED, None, True, False, f"Error polling last operation: {SHOWN.format(401)}"),
+    "500": ("Update", http(500), NOT_POLLED, None, True, False, None),
+    "timeout": ("Deprovision", TIMEOUT, NOT_POLLED, None, True, False, "Error polling last operation: no answer within 60 s"),
+    "transport": ("Provision", UNREACHABLE, NOT_POLLED, None, True, False, "Error polling last operation: connection refused"),
+    "invalid state": ("Provision", state("perhaps"), NOT_POLLED, None, True, False, None),
 }
 
 
@@ -405,6 +494,18 @@ def test_poll_invalid_state_is_told():
     """§2.3 Poll: `Got invalid state in LastOperationResponse`."""
     _, step = after(Call.LAST_OPERATION, cluster.polled(), state("perhaps"))
     assert step.events[0].message == 'Error polling last operation: Got invalid state in LastOperationResponse: "perhaps"'
+
+
+def test_poll_that_succeeds_again_says_so():
+    """What could not be polled is said until it can be, also by a broker that describes nothing; a description stays till the next one."""
+    lost, step = after(Call.LAST_OPERATION, cluster.polled(), UNREACHABLE)
+    assert reasons(step) == ["ErrorPollingLastOperation"]
+    found, _ = after(Call.LAST_OPERATION, {**lost, "attempts": 9}, state("in progress"))
+    assert found["nextAttemptTime"] == "2026-03-01T12:00:01Z", "the pauses begin anew"
+    assert (condition(found, "Ready"), message(found)) == (("False", "Provisioning"), "The instance is being provisioned asynchronously")
+    half, _ = after(Call.LAST_OPERATION, cluster.polled(), state("in progress", "half"))
+    again, _ = after(Call.LAST_OPERATION, half, state("in progress"))
+    assert message(again).endswith("(half)")
 
 
 def test_poll_same_description_is_told_once():

@@ -10,7 +10,7 @@ from apb_controller.rules.answers import Call
 from apb_controller.rules.steps import NOTHING, Deletion
 from apb_controller.scopes import CLUSTER, NAMESPACED
 from tests.unit.controller import cluster
-from tests.unit.controller.cluster import DELETED, condition, message, reasons, written
+from tests.unit.controller.cluster import DELETED, condition, heard, http, message, reasons, written
 
 WORDS = {"clusterServiceClassExternalName": "redis", "clusterServicePlanExternalName": "small"}
 
@@ -188,6 +188,7 @@ def test_provision_is_blocked_until_something_else_changes(around, spec, reason,
     assert message(found.status) == text
     assert reasons(found) == [reason]
     assert "currentOperation" not in found.status
+    assert (found.status["provisionStatus"], found.status["deprovisionStatus"]) == ("NotProvisioned", "NotRequired"), "§2.3 Add 1"
     again = instances.next_step(written(thing, found), cluster.later(world, minutes=2))
     assert (again.status, again.events, again.wait_seconds) == (None, (), 60)
 
@@ -311,6 +312,21 @@ def test_update_that_is_replaced_without_an_answer_is_uncertain():
     assert "currentOperation" not in found.status
 
 
+def test_update_of_a_controller_that_died_is_uncertain():
+    """It may be at the broker, and be carried out: what comes next tells the broker everything, also when the spec is as it was before."""
+    new = cluster.properties(parameters={"a": 2}, parameterChecksum=parameters.checksum({"a": 2}))
+    old = cluster.properties(parameters={"a": 1}, parameterChecksum=parameters.checksum({"a": 1}))
+    thing = cluster.instance(status=cluster.in_flight("Update", inProgressProperties=new, externalProperties=old), parameters={"a": 2})
+    world = cluster.world(leading_since=cluster.NOW)
+    marked = instances.next_step(thing, world)
+    assert marked.status["outcomeUncertain"] is True
+    sent = instances.next_step(written(thing, marked), world).request
+    assert (sent.call, sent.body["parameters"], sent.body["plan_id"]) == (Call.UPDATE, {"a": 2}, "P1")
+    busy = heard(instances, written(thing, marked), sent, http(422, {"error": "ConcurrencyError"}), world).status
+    _, sent = changed(status=busy, parameters={"a": 1})
+    assert sent.body["parameters"] == {"a": 1}
+
+
 def test_removed_plan_can_be_kept_but_not_changed_to():
     """§2.3 Update: "removed class/plan blocks plan change but not parameter change"."""
     world = cluster.world(plans=[cluster.removed(cluster.plan())])
@@ -391,6 +407,17 @@ def test_deprovision_follows_a_provision_that_may_have_been_sent():
     assert instances.next_step(written(thing, begun), cluster.world()).request.call is Call.DEPROVISION
 
 
+def test_deletion_takes_an_orphan_mitigation_over():
+    """§2.3 Delete, start: what was being removed is removed for the deletion from now on."""
+    cause = {"type": "OrphanMitigation", "status": "True", "reason": "r", "message": "m"}
+    status = cluster.in_flight("Deprovision", orphanMitigationInProgress=True, conditions=[cause])
+    begun = step(status, metadata=DELETED)
+    assert condition(begun.status, "Ready") == ("False", "DeprovisionRequestInFlight")
+    assert condition(begun.status, "OrphanMitigation") is None
+    assert begun.status["orphanMitigationInProgress"] is False
+    assert step(begun.status, metadata=DELETED).request.call is Call.DEPROVISION
+
+
 def test_orphan_mitigation_is_sent_at_once():
     """Also where a later attempt to provision would have to wait."""
     status = cluster.in_flight(orphanMitigationInProgress=True, attempts=9)
@@ -411,7 +438,7 @@ def test_deprovision_without_a_broker_is_blocked(around, reason):
     """§2.3 Delete; polling in the same way."""
     for status in (cluster.in_flight("Deprovision"), cluster.polled("Deprovision")):
         found = step(status, cluster.world(**around), DELETED)
-        assert condition(found.status, "Ready") == ("False", reason)
+        assert condition(found.status, "Ready") == ("Unknown", reason)
 
 
 def test_poll_names_operation_and_the_plan_before():

@@ -83,7 +83,7 @@ def looked(script: dict[Key, list[object]], most: int = 100) -> list[Key]:
         async def look(key: Key) -> Again:
             order.append(key)
             then = script[key].pop(0)
-            if isinstance(then, Exception):
+            if isinstance(then, BaseException):
                 raise then
             assert isinstance(then, Again)
             return then
@@ -103,10 +103,11 @@ def looked(script: dict[Key, list[object]], most: int = 100) -> list[Key]:
 
 
 def test_look_that_fails_is_repeated_and_stops_no_other() -> None:
-    """Whether the API server refuses or the controller itself has a flaw."""
-    order = looked({A: [ValueError("a flaw"), Again()], B: [errors.Refused("no"), Again()], C: [Again(0), Again()]})
-    assert order[:3] == [A, B, C]
-    assert sorted(order) == [A, A, B, B, C, C]
+    """Whether the API server refuses, the controller itself has a flaw, or it ends as nobody has thought of."""
+    failures = {A: ValueError("a flaw"), B: errors.Refused("no"), C: Again(0), D: asyncio.CancelledError()}
+    order = looked({key: [first, Again()] for key, first in failures.items()})
+    assert order[:4] == [A, B, C, D]
+    assert sorted(order) == [A, A, B, B, C, C, D, D]
 
 
 def test_look_that_waits_for_something_slow_gives_its_place_to_others() -> None:

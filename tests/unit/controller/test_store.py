@@ -5,8 +5,9 @@ import pytest
 from apb_controller.runtime.store import Store
 
 
-def thing(name, version, uid="u", colour=None):
-    return {"metadata": {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": str(version)}, "spec": {"colour": colour}}
+def thing(name, version, uid=None, colour=None):
+    metadata = {"name": name, "namespace": "ns", "uid": uid or f"uid of {name}", "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"colour": colour}}
 
 
 @pytest.fixture
@@ -70,6 +71,8 @@ def test_list_replaces_what_is_not_newer(store, told):
     store.replace([thing("same", 4), thing("new", 9)], 10, newest_before=8)
     assert sorted(one["metadata"]["name"] for one in store) == ["new", "same", "written"]
     assert sorted(told, key=str) == [(3, None), (None, 9)]
+    store.put(thing("gone", 5))
+    assert store.get("ns", "gone") is None, "the answer to a write that came after the list"
 
 
 def test_list_of_a_restored_server_counts_alone(store):
