@@ -193,8 +193,8 @@ def _rendered(plan: Plan, field: str, variables: dict) -> dict:
 
 def _as_json(value):
     """A copy of it as JSON has it. What is JSON already is not written and read for that. Raises TypeError, ValueError."""
-    kind = type(value)
-    if kind is dict and all(type(name) is str for name in value):
+    kind = type(value)  # no other: a subclass may be written as something else
+    if kind is dict and {type(name) for name in value} <= {str}:
         return {name: _as_json(inner) for name, inner in value.items()}
     if kind is list:
         return [_as_json(inner) for inner in value]

@@ -90,7 +90,7 @@ class Plan:
     def public(self) -> frozenset:
         """The parameters that are known and nowhere sensitive: what the plan does not know might be a secret."""
         schemas = (*self.parameters.items(), *self.bind_parameters.items())
-        known = {*self.fixed, *(name for name, _ in schemas)}
+        known = {*self.fixed, *self.parameters, *self.bind_parameters}
         return frozenset(known.difference(name for name, schema in schemas if parameters.is_sensitive(schema)))
 
     def rendered(self, field: str, variables: dict) -> dict:

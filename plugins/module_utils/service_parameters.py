@@ -54,7 +54,7 @@ class Checks:
         for name, value in given.items():
             if type(value) not in _SCALARS or is_sensitive(self._schemas[name]):
                 return None
-            if type(value) is str and len(value) > KNOWN_CHARACTERS:
+            if isinstance(value, str) and len(value) > KNOWN_CHARACTERS:
                 return None
         return (fill, *((name, type(value), value) for name, value in given.items()))
 
