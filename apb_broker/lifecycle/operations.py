@@ -75,8 +75,7 @@ def cancel(broker: Broker, unit: Unit, operation: Operation, reason: str) -> Non
     elif operation.state == "running":
         operation.cancel_requested = True
         queue.append_progress(unit, operation.id, reason)
-        queue.notify_owner(unit)
-    queue.notify(unit)
+    (queue.notify_owner if operation.cancel_requested else queue.notify)(unit)
 
 
 def accept_unbind(
