@@ -16,7 +16,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_PARENT, _GROUP, _SESSION, _THREADS, _RESIDENT_PAGES = 1, 2, 3, 17, 21  # places in _statuses()
+_STATE, _PARENT, _GROUP, _SESSION, _THREADS, _RESIDENT_PAGES = 0, 1, 2, 3, 17, 21  # places in _statuses()
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 PAUSE_SECONDS = 0.01
@@ -84,6 +84,13 @@ def tasks_of_user() -> int:
         with contextlib.suppress(OSError):
             found += int(status[_THREADS]) * (Path(f"/proc/{pid}").stat().st_uid == os.getuid())
     return found
+
+
+def runs_in_group(group: int) -> bool:
+    """Whether anything of a process group still runs, and may hold files and ports: a thread of one whose first thread ended, too."""
+    return any(
+        int(status[_GROUP]) == group and (status[_STATE] not in (b"Z", b"X") or int(status[_THREADS]) > 1) for _pid, status in _statuses()
+    )
 
 
 def descendants(root: int, spare: Collection[int] = ()) -> list[int]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from apb_broker.execution.processes import runs_in_group
 from apb_broker.machine import files
 
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
@@ -150,7 +151,7 @@ def remember(path: Path, children: Sequence[Child]) -> None:
 
 
 def end_leftovers(path: Path, grace_seconds: float) -> None:
-    """Ends children of a killed `up`: SIGTERM is on its way to them already, SIGKILL follows."""
+    """Ends children of a killed `up` and their groups: SIGTERM is on its way to them already, SIGKILL follows. Their ports are free then."""
     try:
         left = json.loads(path.read_text(encoding="utf-8")).values()
         identities = [(int(pid), str(started)) for pid, started in left]
@@ -162,17 +163,17 @@ def end_leftovers(path: Path, grace_seconds: float) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, number)
         end = time.monotonic() + patience
-        while alive := [pid for pid, started in identities if _identity(pid) == [pid, started]]:
+        while alive := [pid for pid in alive if runs_in_group(pid)]:
             if time.monotonic() > end:
                 break
             time.sleep(POLL_SECONDS)
 
 
 def _identity(pid: int) -> list[int | str] | None:
-    """A pid with its start time, which a recycled pid does not share. None for the dead, zombies too."""
+    """A pid with its start time, which a recycled pid does not share. None where nothing of its group runs."""
     try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return None
-    return None if state in "ZX" else [pid, f"{boot}/{rest[18]}"]
+    return [pid, f"{boot}/{stat[19]}"] if runs_in_group(pid) else None
