@@ -151,7 +151,7 @@ def remember(path: Path, children: Sequence[Child]) -> None:
 
 
 def end_leftovers(path: Path, grace_seconds: float) -> None:
-    """Ends children of a killed `up` and their groups: SIGTERM is on its way to them already, SIGKILL follows. Their ports are free then."""
+    """Ends children of a killed `up`, and their groups, so that their ports are free: SIGTERM is on its way to them, SIGKILL follows."""
     try:
         left = json.loads(path.read_text(encoding="utf-8")).values()
         identities = [(int(pid), str(started)) for pid, started in left]
