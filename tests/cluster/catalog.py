@@ -135,8 +135,11 @@ class Catalog:
             return bool(self.core.read_namespace(self.namespace))
         return False
 
-    def events(self, name: str) -> set[tuple[str, str]]:
-        """(type, reason) of what was told of an object of the namespace."""
+    def wait_events(self, name: str, *wanted: tuple[str, str]) -> None:
+        """Waits until (type, reason) of each was told of an object of the namespace: events follow what they tell of."""
+        wait(lambda: set(wanted) <= self._events(name), SECONDS, f"the events {wanted} of {name}")
+
+    def _events(self, name: str) -> set[tuple[str, str]]:
         found = self.core.list_namespaced_event(self.namespace, field_selector=f"involvedObject.name={name}").items
         return {(each.type, each.reason) for each in found}
 

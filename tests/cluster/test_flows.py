@@ -45,8 +45,8 @@ def test_instance_that_may_have_been_made_is_removed_and_made_again(space: Catal
             Call.DEPROVISION,
             Call.PROVISION,
         ]
-        events = space.events("one")
-        assert {("Warning", reason), ("Warning", "StartingInstanceOrphanMitigation"), ("Normal", "ProvisionedSuccessfully")} <= events
+        began, ended = ("Warning", "StartingInstanceOrphanMitigation"), ("Normal", "ProvisionedSuccessfully")
+        space.wait_events("one", ("Warning", reason), began, ended)
 
 
 @pytest.mark.parametrize("behaviour", [Garbage(does_it=True), Cut(is_reset=True, does_it=True), Fail(503)], ids=["garbage", "reset", "503"])

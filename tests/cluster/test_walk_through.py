@@ -72,8 +72,8 @@ def test_from_a_broker_to_a_secret_and_back(space: Catalog, ups: scripted.Broker
         space.remove("ServiceBinding", "ups-binding")
         assert space.secret("ups-secret") is None
         space.wait_gone("ServiceInstance", "ups-instance")
-        assert ("Normal", "ProvisionedSuccessfully") in space.events("ups-instance")
-        assert {("Normal", "InjectedBindResult"), ("Normal", "UnboundSuccessfully")} <= space.events("ups-binding")
+        space.wait_events("ups-instance", ("Normal", "ProvisionedSuccessfully"))
+        space.wait_events("ups-binding", ("Normal", "InjectedBindResult"), ("Normal", "UnboundSuccessfully"))
     (provision,) = ups.calls(scripted.Call.PROVISION)
     assert provision.body["context"]["namespace"] == space.namespace
 
