@@ -62,6 +62,11 @@ class Site:
         self.signal_one(place, signal.SIGTERM)
         assert self._processes[place].wait(STOP_SECONDS) == 0, self.logs()
 
+    def runs_of(self, place: int, wire: Wire) -> int:
+        """How many operations one worker has in hand."""
+        pid = self._processes[place].pid
+        return sum((line["worker"] or "").endswith(f"/{pid}") for line in wire.in_progress())
+
     def _answers(self) -> bool:
         assert not [each for each in self._processes if each.poll() is not None], self.logs()
         with contextlib.suppress(httpx.TransportError):

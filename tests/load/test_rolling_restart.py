@@ -52,7 +52,7 @@ def crates(database: Database, database_url: str, short_directory: Path) -> Iter
     """Two servers on two ports, two workers."""
     listening = [ports.free(), ports.free()]
     with site(short_directory / "s", database_url, listen=f"127.0.0.1:{listening[0]}", ports="20000-20199", seed=SEED) as made:
-        offer_crates(made, delay_seconds=[0, 1.5])  # so that workers have some in hand when they are told to stop
+        offer_crates(made, delay_seconds=[1, 2])  # longer than a worker that is told to stop waits for what it has in hand
         made.configure(settings={**SETTINGS, "drain_seconds": 0.2})
         for _ in range(2):
             made.start_one("worker")
@@ -75,6 +75,7 @@ def is_ready(port: int) -> bool:
 def replace_each(here: Site, listening: list[int], wire: Wire) -> None:
     """A rolling restart: each process is stopped, and its like started, before the next one's turn. Then a server is told to reload."""
     for worker in WORKERS:
+        wait(lambda worker=worker: here.runs_of(worker, wire) >= 2, 60, "runs that a worker can hand back")
         here.stop_one(worker)
         here.start_one("worker", worker)
         go_on(wire)

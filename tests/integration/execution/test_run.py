@@ -97,7 +97,7 @@ def test_run_tells_of_many_tasks_the_first_thousand(job, started, helpers):
 
 def test_run_is_lost_when_its_lease_is_not_renewed(scene, started, helpers):
     """A supervisor whose lease runs out ends its run by itself."""
-    run = started(scene("hang", lease_seconds=1.2))
+    run = started(scene("hang", lease_seconds=4.0))
     outcome = helpers.outcome_of(run, renew=False)
     assert outcome.status == "lost"
     assert "lease" in outcome.message
@@ -106,13 +106,13 @@ def test_run_is_lost_when_its_lease_is_not_renewed(scene, started, helpers):
 
 def test_run_goes_on_while_its_lease_is_renewed(scene, started, helpers):
     """Renewals carry a run beyond its first lease."""
-    run = started(scene("hang", lease_seconds=1.0, deadline_seconds=2.5))
+    run = started(scene("hang", lease_seconds=4.0, deadline_seconds=6.0))
     assert helpers.outcome_of(run).status == "failed"
 
 
 def test_run_counts_its_lease_from_when_the_renewal_was_sent(scene, started, helpers):
     """A renewal that took long counts from its start: one of long ago renews nothing."""
-    run = started(scene("hang", lease_seconds=1.0))
+    run = started(scene("hang", lease_seconds=4.0))
     run.renew(processes.boot_clock() - 60)
     assert helpers.outcome_of(run, renew=False).status == "lost"
 
