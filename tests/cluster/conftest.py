@@ -36,14 +36,15 @@ def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     if given:
         yield Path(given)
         return
-    with control_plane.running(tmp_path_factory.mktemp("cluster") / "plane", request.getfixturevalue("kubernetes")) as plane:
+    plane = control_plane.ControlPlane(tmp_path_factory.mktemp("cluster") / "plane")
+    with control_plane.running(plane, request.getfixturevalue("kubernetes")):
         yield plane.kubeconfig
 
 
 @pytest.fixture
 def own_plane(kubernetes: dict[str, Path], tmp_path: Path) -> Iterator[control_plane.ControlPlane]:
     """A control plane that a test may break."""
-    with control_plane.running(tmp_path / "plane", kubernetes) as plane:
+    with control_plane.running(control_plane.ControlPlane(tmp_path / "plane"), kubernetes) as plane:
         yield plane
 
 

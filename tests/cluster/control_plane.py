@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -48,6 +49,19 @@ class Setting:
 
 
 ALONE = Setting()
+
+
+class Runs(Protocol):
+    """What is started, and stopped in the end: a control plane, or one with a node."""
+
+    def start(self, found: Mapping[str, Path]) -> None:
+        """By these programs. Raises Failed."""
+
+    def stop(self) -> None:
+        """Nothing of it is left."""
+
+
+Startable = TypeVar("Startable", bound=Runs)
 
 
 class ControlPlane:
@@ -281,9 +295,8 @@ def _trusting(certificate: Path) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def running(directory: Path, found: Mapping[str, Path]) -> Iterator[ControlPlane]:
+def running(made: Startable, found: Mapping[str, Path]) -> Iterator[Startable]:
     """One of these programs, for as long as it is needed. Raises Failed."""
-    made = ControlPlane(directory)
     made.start(found)
     try:
         yield made

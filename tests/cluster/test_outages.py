@@ -3,6 +3,7 @@
 They have a control plane of their own, which they break and mend.
 """
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ LEASE_SECONDS = 3
 @pytest.fixture(scope="module")
 def plane(kubernetes: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """The control plane of this file; in place of the one of all tests."""
-    with control_plane.running(tmp_path_factory.mktemp("cluster") / "plane", kubernetes) as made:
+    with control_plane.running(ControlPlane(tmp_path_factory.mktemp("cluster") / "plane"), kubernetes) as made:
         Catalog(made.kubeconfig).define()
         yield made
 
@@ -150,23 +151,35 @@ def abandoned(space: Catalog, broker: scripted.Broker, name: str) -> None:
     del broker.ledger.instances[found["spec"]["externalID"]]
 
 
-def test_leader_that_could_not_renew_its_lease_for_a_while_forgets_nothing(
-    plane: ControlPlane, space: Catalog, broker: scripted.Broker, controllers: Callable[..., Controller]
-) -> None:
-    """What it was at when it did not know any more whether it leads is looked at again when it does."""
-    controller = controllers("--lease-seconds", str(LEASE_SECONDS))
+@contextlib.contextmanager
+def many_under_way(space: Catalog, broker: scripted.Broker) -> Iterator[None]:
+    """Instances that are wanted, of which the broker has begun to make some."""
     with offers.registered(space, broker):
         broker.script(Call.PROVISION, Slow(0.2), times=None)
         for number in range(MANY):
             offers.instance(space, f"one-{number}")
         broker.wait_for(Call.PROVISION, 3)
+        yield
+        broker.unscript()
+
+
+def await_many(space: Catalog, broker: scripted.Broker) -> None:
+    """Until each is ready; none was made twice."""
+    for number in range(MANY):
+        space.wait_ready(INSTANCE, f"one-{number}")
+    assert len(broker.ledger.instances) == MANY == broker.ledger.creations
+
+
+def test_leader_that_could_not_renew_its_lease_for_a_while_forgets_nothing(
+    plane: ControlPlane, space: Catalog, broker: scripted.Broker, controllers: Callable[..., Controller]
+) -> None:
+    """What it was at when it did not know any more whether it leads is looked at again when it does."""
+    controller = controllers("--lease-seconds", str(LEASE_SECONDS))
+    with many_under_way(space, broker):
         with plane.api_standing_still():
             wait(lambda: controller.metric("apb_controller_leading") == 0, 4 * LEASE_SECONDS, "the end of its term")
-        for number in range(MANY):
-            space.wait_ready(INSTANCE, f"one-{number}")
+        await_many(space, broker)
         assert controller.metric("apb_controller_leading") == 1
-        assert len(broker.ledger.instances) == MANY == broker.ledger.creations
-        broker.unscript()
 
 
 def test_leader_that_stood_still_for_a_while_forgets_nothing(
@@ -174,17 +187,10 @@ def test_leader_that_stood_still_for_a_while_forgets_nothing(
 ) -> None:
     """The same, of a process that got no time: nobody has taken its Lease, but it did not have it for a moment."""
     controller = controllers("--lease-seconds", str(LEASE_SECONDS))
-    with offers.registered(space, broker):
-        broker.script(Call.PROVISION, Slow(0.2), times=None)
-        for number in range(MANY):
-            offers.instance(space, f"one-{number}")
-        broker.wait_for(Call.PROVISION, 3)
+    with many_under_way(space, broker):
         assert controller.process is not None
         controller.process.send_signal(signal.SIGSTOP)
         time.sleep(LEASE_SECONDS)  # nothing happens that could be waited for
         controller.process.send_signal(signal.SIGCONT)
-        for number in range(MANY):
-            space.wait_ready(INSTANCE, f"one-{number}")
+        await_many(space, broker)
         assert "the lease is lost" in controller.log.read_text()
-        assert len(broker.ledger.instances) == MANY == broker.ledger.creations
-        broker.unscript()

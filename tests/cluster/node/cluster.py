@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kubernetes import client, config
@@ -196,14 +196,3 @@ def _groups(directory: Path) -> list[Path]:
     names = [f"{GROUP}/{container.name}" for container in (directory / "node" / CONTAINERS).glob("*")]
     trees = [tree for name in names for tree in (GROUPS / name, *GROUPS.glob(f"*/{name}")) if tree.is_dir()]
     return [Path(place) for tree in trees for place, _, _ in os.walk(tree, topdown=False)]
-
-
-@contextlib.contextmanager
-def running(directory: Path, found: Mapping[str, Path]) -> Iterator[Cluster]:
-    """One of these programs, for as long as it is needed. Raises Failed."""
-    made = Cluster(directory)
-    made.start(found)
-    try:
-        yield made
-    finally:
-        made.stop()

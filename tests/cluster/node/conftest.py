@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import control_plane
 from tests.cluster.node import archive, cluster, programs
 
 ECHO = "localhost/apb-echo:1"
@@ -22,7 +23,7 @@ def of_node() -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def node(of_node: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Cluster]:
     """The cluster."""
-    with cluster.running(tmp_path_factory.mktemp("cluster") / "noded", of_node) as made:
+    with control_plane.running(cluster.Cluster(tmp_path_factory.mktemp("cluster") / "noded"), of_node) as made:
         yield made
 
 
