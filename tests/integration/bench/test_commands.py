@@ -76,7 +76,7 @@ def test_memory_tells_each_kind_of_process(site: redis_site.Site) -> None:
 
 def test_growth_puts_its_questions_to_each_size() -> None:
     """And shows the statements behind them, with their plans."""
-    found = growth.run(growth.parser().parse_args([*QUICK, "--sizes", "10", "--seconds", "0.1"]))
+    found = growth.run(growth.parser().parse_args([*QUICK, "--sizes", "10", "--seconds", "0.5"]))
     questions = {each["question"]: each for each in found["results"]}
     assert set(growth.TARGETED) <= set(questions)
     assert all(each["sizes"]["0"]["ratio"] == 1 and each["sizes"]["10"]["p50_ms"] > 0 for each in questions.values())
