@@ -42,7 +42,7 @@ def remove(name: str) -> None:
 
 
 def _run(program: str, *arguments: str, done) -> None:
-    """Again and again while another program holds the lock of /etc/passwd or a process of the user is still being reaped."""
+    """Again and again while it is killed, another program holds the lock of /etc/passwd, or a process of the user is still being reaped."""
     path = shutil.which(program, path=_SBIN)
     if path is None:
         raise HostError(f"{program} was not found: install the package passwd (shadow-utils)")
@@ -51,6 +51,7 @@ def _run(program: str, *arguments: str, done) -> None:
         result = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments, no shell
         if done():
             return
-        if time.monotonic() > end or not ("lock" in result.stderr or "used by process" in result.stderr):
+        is_passing = result.returncode < 0 or "lock" in result.stderr or "used by process" in result.stderr
+        if time.monotonic() > end or not is_passing:
             raise HostError(f"{program} {arguments[-1]}: {result.stderr.strip() or f'exit code {result.returncode}'}")
         time.sleep(0.1)

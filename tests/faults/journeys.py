@@ -104,7 +104,7 @@ class Journey:
 
     def _await_step(self, moment, step):
         """Whether the operation comes to the step."""
-        if step == "accepted":
+        if step in ("accepted", *kinds.ORDERED):  # the latter is waited for by the fault
             return True
         if step in HELD:
             held = self.site.holds / f"{self.subject.id}.{moment.action}.{step}.held"

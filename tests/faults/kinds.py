@@ -20,6 +20,7 @@ ALWAYS = ("request", "accepted", "claimed", "started", "task", "published", "fin
 ACCEPTED = ALWAYS[1:]
 CLAIMED = ALWAYS[2:]
 RUNNING = ("started", "task")
+ORDERED = ("own task",)  # that of the role which does what it is told, wherever in the action it is
 
 
 @dataclass
@@ -310,10 +311,10 @@ KINDS = {
     "disk full": Fault(fill_disk, ("claimed", "started", "task")),
     "canceled": Fault(cancel, ACCEPTED, may_fail=True),
     "deleted": Fault(delete, ACCEPTED, may_fail=True),
-    "role hangs": Fault(await_order, ("task",), may_fail=True, behaviour="hang"),
-    "role deaf to SIGTERM": Fault(cancel_deaf, ("task",), may_fail=True, behaviour="deaf"),
-    "role leaves a daemon": Fault(await_order, ("task",), behaviour="daemon"),
-    "role floods stdout": Fault(await_order, ("task",), may_fail=True, behaviour="flood"),
+    "role hangs": Fault(await_order, ORDERED, may_fail=True, behaviour="hang"),
+    "role deaf to SIGTERM": Fault(cancel_deaf, ORDERED, may_fail=True, behaviour="deaf"),
+    "role leaves a daemon": Fault(await_order, ORDERED, behaviour="daemon"),
+    "role floods stdout": Fault(await_order, ORDERED, may_fail=True, behaviour="flood"),
 }
 OF_WARM = ("warm process killed", "warm process asleep")
 OF_ROLES = tuple(kind for kind, fault in KINDS.items() if fault.behaviour)

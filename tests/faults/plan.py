@@ -12,7 +12,7 @@ ROUND = ("redis-host", "postgresql-shared", "stubborn", "redis-shared", "redis-h
 
 @dataclass
 class Planned:
-    """One fault to come. `step` is one of kinds.ALWAYS, or the number of a task from 1."""
+    """One fault to come. `step` is one of kinds.ALWAYS or ORDERED, or the number of a task from 1."""
 
     kind: str
     step: str | int

@@ -129,12 +129,11 @@ def test_listening_sockets_are_read_from_proc():
     assert list(host_processes.parse_sockets([listening, connected])) == [(21000, 997, "35111")]
 
 
-def test_user_is_added_again_while_another_program_holds_the_lock(monkeypatch, tmp_path):
-    """Runs side by side (and other tools) add users too: useradd then fails at once instead of waiting."""
+@pytest.mark.parametrize("end", ["echo 'cannot lock /etc/passwd' >&2; exit 1", "kill -9 $$"], ids=["locked", "killed"])
+def test_user_is_added_again_after_what_passes(end, monkeypatch, tmp_path):
+    """Runs side by side (and other tools) add users too: useradd then fails at once instead of waiting. And programs are killed."""
     program = tmp_path / "useradd"
-    program.write_text(
-        f"#!/bin/sh\n[ -e {tmp_path}/tried ] && touch {tmp_path}/made\ntouch {tmp_path}/tried\necho 'cannot lock /etc/passwd' >&2\nexit 1\n"
-    )
+    program.write_text(f"#!/bin/sh\n[ -e {tmp_path}/tried ] && touch {tmp_path}/made\ntouch {tmp_path}/tried\n{end}\n")
     program.chmod(0o755)
     monkeypatch.setattr(system_users, "_SBIN", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(system_users, "exists", lambda name: (tmp_path / "made").exists())
